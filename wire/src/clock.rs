@@ -1,0 +1,62 @@
+//! The offset between a browser's clock and the relay's.
+
+use crate::Micros;
+
+/// The four timestamps of one exchange (RFC 5905, section 8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exchange {
+    /// T1: the client sent, on its clock.
+    pub client_sent: Micros,
+    /// T2: the relay received, on its clock.
+    pub relay_received: Micros,
+    /// T3: the relay answered, on its clock.
+    pub relay_sent: Micros,
+    /// T4: the client received the answer, on its clock.
+    pub client_received: Micros,
+}
+
+/// What the client must add to its clock to get the relay's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Offset {
+    /// Microseconds to add.
+    pub micros: i64,
+    /// The true offset is within this many microseconds of `micros`.
+    pub error: Micros,
+}
+
+/// Exchanges remembered: the eight stages of RFC 5905's clock filter (section 10).
+const STAGES: usize = 8;
+
+/// Keeps the offset of the quickest of the last exchanges: the one that queues delayed least.
+#[derive(Debug, Clone, Default)]
+pub struct Clock {
+    samples: [Option<Offset>; STAGES],
+    next: usize,
+}
+
+impl Clock {
+    /// Takes an exchange into account. One whose times contradict themselves (the round trip
+    /// would be negative: a clock jumped in the middle) is ignored.
+    pub fn sample(&mut self, at: Exchange) {
+        let there = at.relay_received.wrapping_sub(at.client_sent) as i64;
+        let back = at.relay_sent.wrapping_sub(at.client_received) as i64;
+        let round_trip = there.wrapping_sub(back);
+        if round_trip < 0 || at.relay_sent < at.relay_received {
+            return;
+        }
+        // The mean of the two without the overflow that adding them first could have.
+        let micros = back.wrapping_add(round_trip / 2);
+        self.samples[self.next] = Some(Offset { micros, error: round_trip.unsigned_abs().div_ceil(2) });
+        self.next = (self.next + 1) % STAGES;
+    }
+
+    /// Forgets all exchanges: the client's clock was set.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The best offset known; none before the first exchange.
+    pub fn offset(&self) -> Option<Offset> {
+        self.samples.iter().flatten().min_by_key(|offset| offset.error).copied()
+    }
+}

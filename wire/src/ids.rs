@@ -1,0 +1,57 @@
+//! Trace and span ids, derived rather than sent.
+//!
+//! Position *p* of a session's id stream is the 32 bytes from offset 32·*p* of the `ChaCha12` key stream
+//! under the session's seed (64-bit block counter, nonce zero: the original variant of D. J.
+//! Bernstein): 16 bytes of trace id, 8 of span id, 8 unused. Both ends compute it with this code, so
+//! 24 random bytes an update stay off the wire, and a client cannot choose somebody else's ids.
+
+use crate::IdSeed;
+use chacha20::ChaCha12Rng;
+use chacha20::rand_core::{Rng, SeedableRng};
+
+/// Words of 32 bits at one position; half a `ChaCha` block, so that no position straddles two.
+const WORDS: u64 = 8;
+
+/// The ids of one position. `trace_id` is used only where the span is a root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ids {
+    /// Never all zero.
+    pub trace_id: [u8; 16],
+    /// Never all zero.
+    pub span_id: [u8; 8],
+}
+
+/// The id stream of one session.
+#[derive(Debug)]
+pub struct IdStream {
+    cipher: ChaCha12Rng,
+    position: u64,
+}
+
+impl IdStream {
+    /// The stream under `seed`.
+    pub fn new(seed: IdSeed) -> Self {
+        Self { cipher: ChaCha12Rng::from_seed(seed), position: 0 }
+    }
+
+    /// The ids at `position`; the next position costs no seek.
+    pub fn at(&mut self, position: u64) -> Ids {
+        if position != self.position {
+            self.cipher.set_word_pos(u128::from(position) * u128::from(WORDS));
+        }
+        self.position = position.wrapping_add(1);
+        let mut bytes = [0; 4 * WORDS as usize];
+        self.cipher.fill_bytes(&mut bytes);
+        let [trace @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = bytes;
+        let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, span @ .., _, _, _, _, _, _, _, _] = bytes;
+        Ids { trace_id: nonzero(trace), span_id: nonzero(span) }
+    }
+}
+
+/// W3C forbids ids of all zeros; one in 2^64 would be.
+fn nonzero<const N: usize>(mut id: [u8; N]) -> [u8; N] {
+    if id == [0; N] {
+        id[N - 1] = 1;
+    }
+    id
+}

@@ -1,0 +1,96 @@
+//! The Atomwire protocol: bytes and rules, no sockets, no clock, no async.
+//!
+//! `PROTOCOL.md` is the normative text. The two session machines are sans-I/O: time goes in as
+//! microseconds since the Unix epoch ([`Micros`]), bytes go in and come out, and whoever owns the
+//! socket does the rest. The browser's half ([`emitter`]) encodes by hand, because a module that
+//! people download must be small; the relay's half ([`relay`]) decodes with prost.
+
+pub mod clock;
+mod decode;
+pub mod emitter;
+mod encode;
+pub mod ids;
+pub mod limits;
+#[cfg(feature = "relay")]
+pub mod proto;
+#[cfg(feature = "relay")]
+pub mod relay;
+
+/// Microseconds: since the Unix epoch for a point in time, plain for a duration.
+pub type Micros = u64;
+
+/// The WebSocket subprotocol of version 1.
+pub const SUBPROTOCOL: &str = "atomwire.v1";
+
+/// The 16 random bytes that name a session.
+pub type SessionId = [u8; 16];
+
+/// The 32 random bytes from which a session's trace and span ids are derived.
+pub type IdSeed = [u8; 32];
+
+/// A W3C trace context: the parent of an update's span.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParentContext {
+    /// 16 bytes, not all zero.
+    pub trace_id: [u8; 16],
+    /// 8 bytes, not all zero.
+    pub span_id: [u8; 8],
+    /// W3C trace flags; meaningless when `local`.
+    pub flags: u8,
+    /// The parent is a span of this same session, so that sampling is the relay's to decide.
+    pub local: bool,
+    /// W3C tracestate, empty where there is none.
+    pub tracestate: String,
+}
+
+/// Why an update will never be sent. The numbers are those of `LostReason` in the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LostReason {
+    /// The emitter's queue was at its bound.
+    QueueFull = 1,
+    /// One update was larger than the protocol carries.
+    TooLarge = 2,
+    /// JSON could not hold the value, and the app asked for such updates to be dropped.
+    NotSerializable = 3,
+    /// The page went away with updates that did not fit into its last request.
+    PageClosed = 4,
+    /// The relay refused it.
+    Rejected = 5,
+    /// The emitter itself failed (no WebAssembly, a trap).
+    EmitterFailed = 6,
+}
+
+impl LostReason {
+    /// Every reason, in the order of their numbers.
+    pub const ALL: [Self; 6] = [
+        Self::QueueFull,
+        Self::TooLarge,
+        Self::NotSerializable,
+        Self::PageClosed,
+        Self::Rejected,
+        Self::EmitterFailed,
+    ];
+
+    /// The name under which it is counted everywhere: in `stats()`, on the bus, in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::TooLarge => "too_large",
+            Self::NotSerializable => "not_serializable",
+            Self::PageClosed => "page_closed",
+            Self::Rejected => "rejected",
+            Self::EmitterFailed => "emitter_failed",
+        }
+    }
+}
+
+/// Updates `first` to `last`, both included, which will never be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LostRange {
+    /// The first sequence number.
+    pub first: u64,
+    /// The last sequence number.
+    pub last: u64,
+    /// Why.
+    pub reason: LostReason,
+}

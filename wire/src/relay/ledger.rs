@@ -1,0 +1,105 @@
+//! What the relay knows of a session beyond one connection.
+
+use crate::ids::{IdStream, Ids};
+use crate::proto::{self, RejectReason};
+use crate::{IdSeed, limits};
+use std::collections::VecDeque;
+
+/// Somebody else's session: the `Hello`'s `id_seed` is not the one that opened it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("hello.id_seed is not the one that opened this session")]
+pub struct WrongSeed;
+
+/// A session's account at the relay, kept between its connections.
+#[derive(Debug)]
+pub struct Ledger {
+    id_seed: IdSeed,
+    ids: IdStream,
+    /// Everything below was accepted, rejected, or reported lost.
+    accepted: u64,
+    /// Everything below is also out of the relay's hands.
+    settled: u64,
+    /// Refused ranges, ascending, for a client that missed the acknowledgement; the oldest go first.
+    rejected: VecDeque<proto::Rejected>,
+}
+
+impl Ledger {
+    /// The ledger of a session that this relay does not know: what the client says is settled, another
+    /// relay (or this one before a restart) has settled.
+    pub fn new(id_seed: IdSeed, first_unacked_seq: u64) -> Self {
+        Self {
+            id_seed,
+            ids: IdStream::new(id_seed),
+            accepted: first_unacked_seq,
+            settled: first_unacked_seq,
+            rejected: VecDeque::new(),
+        }
+    }
+
+    /// The session's client is back.
+    ///
+    /// # Errors
+    /// [`WrongSeed`] when it is not this session's client.
+    pub fn resume(&mut self, id_seed: &IdSeed, first_unacked_seq: u64) -> Result<(), WrongSeed> {
+        // Every byte is looked at whatever the first ones say, so that time tells nothing.
+        let difference = self.id_seed.iter().zip(id_seed).fold(0, |sum, (a, b)| sum | (a ^ b));
+        if difference != 0 {
+            return Err(WrongSeed);
+        }
+        // The client may have been with another relay in between.
+        self.accepted = self.accepted.max(first_unacked_seq);
+        self.settled = self.settled.max(first_unacked_seq);
+        self.rejected.retain(|range| range.last >= first_unacked_seq);
+        Ok(())
+    }
+
+    /// The next number that was not seen yet.
+    pub fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// The next number that is still in the relay's hands.
+    pub fn settled(&self) -> u64 {
+        self.settled
+    }
+
+    pub(super) fn ids(&mut self, position: u64) -> Ids {
+        self.ids.at(position)
+    }
+
+    pub(super) fn advance(&mut self, accepted: u64) {
+        self.accepted = accepted;
+    }
+
+    pub(super) fn reject(&mut self, seq: u64, reason: RejectReason, field: &str, limit: u64) {
+        if let Some(newest) = self.rejected.back_mut()
+            && newest.last + 1 == seq
+            && newest.reason == reason as i32
+            && newest.field == field
+        {
+            newest.last = seq;
+            return;
+        }
+        if self.rejected.len() == limits::REJECTED_RANGES {
+            self.rejected.pop_front();
+        }
+        let range =
+            proto::Rejected { first: seq, last: seq, reason: reason.into(), field: field.into(), limit };
+        // A bus drop is known later than a refusal of a younger update: keep the list ascending.
+        let at = self.rejected.partition_point(|older| older.first < seq);
+        self.rejected.insert(at, range);
+    }
+
+    pub(super) fn settle(&mut self, end: u64, dropped: &[u64]) {
+        for seq in dropped {
+            self.reject(*seq, RejectReason::BusFull, "", 0);
+        }
+        self.settled = self.settled.max(end.min(self.accepted));
+    }
+
+    /// The refused ranges from `first` up to what is settled.
+    pub(super) fn rejected_from(&self, first: u64) -> Vec<proto::Rejected> {
+        let open = |range: &&proto::Rejected| range.last >= first && range.first < self.settled;
+        self.rejected.iter().filter(open).cloned().collect()
+    }
+}
