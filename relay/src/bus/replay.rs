@@ -1,0 +1,139 @@
+//! The replay window: the last messages of each topic, bounded in bytes over all topics.
+
+use bytes::Bytes;
+use lru::LruCache;
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+/// What all kept messages may take: about a minute of 1,000 updates of 500 bytes a second.
+const WINDOW_BYTES: usize = 32 * 1024 * 1024;
+
+/// Topics that are counted, when the topic is a template. The least recently used is forgotten first;
+/// its count begins anew when it comes back.
+const TOPICS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
+
+/// What a kept message takes beside its payload.
+const OVERHEAD: usize = 64;
+
+/// An answer's payloads take about this much at the most; who wants more asks again.
+const ANSWER_BYTES: usize = 1024 * 1024;
+
+#[derive(Debug, Default)]
+struct Kept {
+    next_seq: u64,
+    payloads: VecDeque<Bytes>,
+}
+
+impl Kept {
+    fn oldest(&self) -> u64 {
+        self.next_seq - self.payloads.len() as u64
+    }
+}
+
+/// Counts the messages of each topic and keeps the last.
+#[derive(Debug)]
+pub(super) struct Window {
+    topics: LruCache<Arc<str>, Kept>,
+    /// The topics of all kept messages, oldest first.
+    order: VecDeque<Arc<str>>,
+    bytes: usize,
+}
+
+/// Those of a topic's messages that were asked for and are still there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// The number of the first payload.
+    pub(super) first: u64,
+    /// The oldest number still kept.
+    pub(super) oldest: u64,
+    /// The number that the topic's next message will have.
+    pub(super) next: u64,
+    pub(super) payloads: Vec<Bytes>,
+}
+
+impl Window {
+    pub(super) fn new() -> Self {
+        Self { topics: LruCache::new(TOPICS), order: VecDeque::new(), bytes: 0 }
+    }
+
+    /// The number of the next message of `topic`.
+    pub(super) fn next_seq(&mut self, topic: &str) -> u64 {
+        self.topics.get(topic).map_or(0, |kept| kept.next_seq)
+    }
+
+    /// Notes that the next message of `topic` went out.
+    pub(super) fn keep(&mut self, topic: &Arc<str>, payload: Bytes) {
+        if self.topics.len() == TOPICS.get() && !self.topics.contains(topic) {
+            self.forget_topic();
+        }
+        self.bytes += payload.len() + OVERHEAD;
+        let kept = self.topics.get_or_insert_mut(Arc::clone(topic), Kept::default);
+        kept.payloads.push_back(payload);
+        kept.next_seq += 1;
+        self.order.push_back(Arc::clone(topic));
+        while self.bytes > WINDOW_BYTES {
+            let Some(topic) = self.order.pop_front() else { break };
+            // A forgotten topic has left its names here, but no payloads.
+            let oldest = self.topics.peek_mut(&*topic).and_then(|kept| kept.payloads.pop_front());
+            self.bytes -= oldest.map_or(0, |payload| payload.len() + OVERHEAD);
+        }
+    }
+
+    fn forget_topic(&mut self) {
+        if let Some((_, kept)) = self.topics.pop_lru() {
+            self.bytes -= kept.payloads.iter().map(|payload| payload.len() + OVERHEAD).sum::<usize>();
+        }
+    }
+
+    /// The messages of `topic` from `from_seq` on, or from the oldest if that one is gone.
+    pub(super) fn since(&self, topic: &str, from_seq: u64) -> Answer {
+        let Some(kept) = self.topics.peek(topic) else {
+            return Answer { first: 0, oldest: 0, next: 0, payloads: Vec::new() };
+        };
+        let first = from_seq.clamp(kept.oldest(), kept.next_seq);
+        let (mut bytes, mut payloads) = (0, Vec::new());
+        for payload in kept.payloads.range((first - kept.oldest()) as usize..) {
+            bytes += payload.len();
+            if bytes > ANSWER_BYTES && !payloads.is_empty() {
+                break;
+            }
+            payloads.push(payload.clone());
+        }
+        Answer { first, oldest: kept.oldest(), next: kept.next_seq, payloads }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OVERHEAD, WINDOW_BYTES, Window};
+    use bytes::Bytes;
+
+    #[test]
+    fn the_window_holds_the_newest_within_its_bytes() {
+        let mut window = Window::new();
+        let payload = Bytes::from(vec![b'x'; 1024 * 1024 - OVERHEAD]);
+        let topics = ["even".into(), "odd".into()];
+        for number in 0..100 {
+            window.keep(&topics[number % 2], payload.clone());
+        }
+        assert!(window.bytes <= WINDOW_BYTES);
+        let answer = window.since("odd", 0);
+        assert_eq!((answer.oldest, answer.next, answer.first), (34, 50, 34));
+        assert_eq!(answer.payloads.len(), 1, "an answer is bounded, too");
+    }
+
+    #[test]
+    fn an_unknown_topic_has_nothing() {
+        let answer = Window::new().since("nowhere", u64::MAX);
+        assert!(answer.payloads.is_empty());
+    }
+
+    #[test]
+    fn what_is_asked_for_beyond_the_end_is_nothing() {
+        let mut window = Window::new();
+        window.keep(&"topic".into(), Bytes::from_static(b"{}"));
+        assert_eq!(window.since("topic", u64::MAX).payloads.len(), 0);
+        assert_eq!(window.since("topic", 0).payloads.len(), 1);
+    }
+}

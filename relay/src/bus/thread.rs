@@ -1,0 +1,278 @@
+//! The bus thread: publishes jobs in the order in which they came.
+
+use super::replay::Window;
+use super::{BindError, BusConfig, Job, LEDGER_TOPIC, Message, QUEUE_BYTES, Settled, sockopt};
+use crate::clock;
+use crate::config::SlowSubscribers;
+use crate::metrics::Metrics;
+use crate::trace::{Record, Spans};
+use bytes::Bytes;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+
+/// Messages that libzmq queues for one subscriber. A stalled subscriber costs this many messages:
+/// 25 MB at 500 bytes each, 12.8 GB at the largest; the policies see to it that it is not reached
+/// for long.
+const HIGH_WATER_MARK: i32 = 50_000;
+
+/// What policy `wait` waits for a slow subscriber before it goes on without it.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// How long messages may take to leave after the relay has ended.
+const LINGER_MS: i32 = 3_000;
+
+/// How often subscribers and replay requests are looked after while nothing is published.
+const IDLE: Duration = Duration::from_millis(20);
+
+/// And while much is: once in this many jobs.
+const BUSY_JOBS: u32 = 64;
+
+/// Replay requests answered in one go, so that they never hold up the bus for long.
+const REQUESTS: usize = 16;
+
+/// The largest replay request: a topic and a number.
+const REQUEST_BYTES: i64 = 1024;
+
+pub(super) struct Sockets {
+    publisher: zmq::Socket,
+    router: zmq::Socket,
+    pub(super) bus_endpoint: String,
+    pub(super) replay_endpoint: String,
+    _context: zmq::Context,
+}
+
+impl Sockets {
+    pub(super) fn bind(config: &BusConfig) -> Result<Self, BindError> {
+        let context = zmq::Context::new();
+        let open = |setting, kind, endpoint: &String| {
+            let bound = context.socket(kind).and_then(|mut socket| {
+                socket.set_sndhwm(HIGH_WATER_MARK)?;
+                socket.set_linger(LINGER_MS)?;
+                // Nobody has anything large to say to the relay.
+                socket.set_maxmsgsize(REQUEST_BYTES)?;
+                // Subscribers that vanished without a word are noticed within ten seconds.
+                socket.set_heartbeat_ivl(5_000)?;
+                socket.set_heartbeat_timeout(10_000)?;
+                if kind == zmq::XPUB {
+                    sockopt::set(&mut socket, sockopt::XPUB_VERBOSER, true)?;
+                }
+                socket.bind(endpoint)?;
+                let bound = socket.get_last_endpoint()?.unwrap_or_else(|_| endpoint.clone());
+                Ok((socket, bound))
+            });
+            bound.map_err(|source| BindError { setting, endpoint: endpoint.clone(), source })
+        };
+        let (publisher, bus_endpoint) = open("--bus", zmq::XPUB, &config.bus)?;
+        let (router, replay_endpoint) = open("--replay", zmq::ROUTER, &config.replay)?;
+        Ok(Self { publisher, router, bus_endpoint, replay_endpoint, _context: context })
+    }
+}
+
+pub(super) struct Publisher {
+    config: BusConfig,
+    sockets: Sockets,
+    metrics: Arc<Metrics>,
+    spans: Spans,
+    room: Arc<Semaphore>,
+    window: Window,
+    /// The one topic, when it is not a template.
+    fixed_topic: Option<Arc<str>>,
+    ledger_topic: Arc<str>,
+    nodrop: bool,
+    /// Since when a subscriber has been unable to keep up, while that lasts.
+    congested: bool,
+}
+
+impl Publisher {
+    pub(super) fn new(
+        config: BusConfig,
+        sockets: Sockets,
+        metrics: Arc<Metrics>,
+        spans: Spans,
+        room: Arc<Semaphore>,
+    ) -> Self {
+        let fixed_topic = config.topic.is_fixed().then(|| config.topic.of("").into());
+        Self {
+            config,
+            sockets,
+            metrics,
+            spans,
+            room,
+            window: Window::new(),
+            fixed_topic,
+            ledger_topic: LEDGER_TOPIC.into(),
+            nodrop: false,
+            congested: false,
+        }
+    }
+
+    /// Runs until every sender is gone and everything is out.
+    pub(super) fn run(mut self, jobs: &Receiver<(Job, usize)>) {
+        let mut since_housekeeping = 0;
+        loop {
+            match next(jobs, since_housekeeping < BUSY_JOBS) {
+                Ok((job, weight)) => {
+                    since_housekeeping += 1;
+                    self.publish_job(job);
+                    self.room.add_permits(weight);
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    since_housekeeping = 0;
+                    self.count_subscriptions();
+                    self.answer_requests();
+                    self.metrics.bus_queue_bytes.set((QUEUE_BYTES - self.room.available_permits()) as i64);
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn publish_job(&mut self, job: Job) {
+        for note in job.notes {
+            let topic = Arc::clone(&self.ledger_topic);
+            if self.send(&topic, note).is_err() {
+                self.metrics.ledger_dropped.inc();
+            }
+        }
+        let mut dropped = Vec::new();
+        let mut records: Vec<Box<Record>> = Vec::with_capacity(job.messages.len());
+        let mut published = 0;
+        for Message { seq, key, payload, record } in job.messages {
+            let topic = match &self.fixed_topic {
+                Some(topic) => Arc::clone(topic),
+                None => self.config.topic.of(&key).into(),
+            };
+            let sending_at = clock::now_us();
+            match self.send(&topic, payload) {
+                Ok(relay_seq) => {
+                    published += 1;
+                    records.extend(record.map(|mut record| {
+                        record.published(topic, relay_seq, sending_at, clock::now_us());
+                        record
+                    }));
+                }
+                Err(_) => dropped.push(seq),
+            }
+        }
+        self.metrics.published.inc_by(published);
+        self.metrics.dropped("bus_error").inc_by(dropped.len() as u64);
+        self.spans.push(records);
+        if let Some((settle, end)) = job.settle {
+            // A connection that is gone has no use for the answer.
+            let _ = settle.send(Settled { end, dropped });
+        }
+    }
+
+    /// Publishes one message; the answer is its `relay.seq`.
+    fn send(&mut self, topic: &Arc<str>, mut payload: Vec<u8>) -> zmq::Result<u64> {
+        let relay_seq = self.window.next_seq(topic);
+        payload.extend_from_slice(relay_seq.to_string().as_bytes());
+        payload.extend_from_slice(b"}}");
+        let payload = Bytes::from(payload);
+        self.send_parts(topic, &payload)?;
+        self.window.keep(topic, payload);
+        Ok(relay_seq)
+    }
+
+    /// With NODROP libzmq answers EAGAIN instead of dropping for a subscriber that is full. Policy
+    /// `wait` then waits; when that has been long enough, and under `drop` at once, the message goes out
+    /// without NODROP: everybody else gets it, and the slow subscriber sees a gap in `relay.seq`.
+    fn send_parts(&mut self, topic: &str, payload: &[u8]) -> zmq::Result<()> {
+        let deadline = Instant::now() + WAIT;
+        let waits = self.config.slow_subscribers == SlowSubscribers::Wait;
+        loop {
+            self.set_nodrop(true)?;
+            let sent = self.try_send(topic, payload);
+            if sent != Err(zmq::Error::EAGAIN) {
+                self.congested = false;
+                return sent;
+            }
+            if waits && !self.congested && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
+                continue;
+            }
+            if !self.congested {
+                self.congested = true;
+                self.metrics.bus_congestion.inc();
+                tracing::warn!("a subscriber cannot keep up: it will miss messages, and see so by relay.seq");
+            }
+            self.set_nodrop(false)?;
+            return self.try_send(topic, payload);
+        }
+    }
+
+    fn try_send(&self, topic: &str, payload: &[u8]) -> zmq::Result<()> {
+        self.sockets.publisher.send(topic, zmq::DONTWAIT | zmq::SNDMORE)?;
+        self.sockets.publisher.send(payload, zmq::DONTWAIT)
+    }
+
+    fn set_nodrop(&mut self, on: bool) -> zmq::Result<()> {
+        if self.nodrop != on {
+            sockopt::set(&mut self.sockets.publisher, sockopt::XPUB_NODROP, on)?;
+            self.nodrop = on;
+        }
+        Ok(())
+    }
+
+    /// Reads what subscribers said: a first byte of one opens a subscription, of zero ends it.
+    fn count_subscriptions(&mut self) {
+        while let Ok(message) = self.sockets.publisher.recv_bytes(zmq::DONTWAIT) {
+            match message.first() {
+                Some(1) => self.metrics.bus_subscriptions.inc(),
+                Some(0) => self.metrics.bus_subscriptions.dec(),
+                _ => continue,
+            };
+        }
+    }
+
+    /// Answers `[topic, from_seq]` with `[topic, head, payload…]`.
+    fn answer_requests(&mut self) {
+        for _ in 0..REQUESTS {
+            let Ok(request) = self.sockets.router.recv_multipart(zmq::DONTWAIT) else { return };
+            let answer = self.answer(&request);
+            let parts = answer.iter().map(|part| &part[..]);
+            if self.sockets.router.send_multipart(parts, zmq::DONTWAIT).is_err() {
+                tracing::debug!("a replay request's sender did not wait for the answer");
+            }
+        }
+    }
+
+    fn answer(&self, request: &[Vec<u8>]) -> Vec<Bytes> {
+        // A REQ socket puts an empty part before its own; it gets it back.
+        let (envelope, body) = match request {
+            [identity, empty, body @ ..] if empty.is_empty() => (vec![identity, empty], body),
+            [identity, body @ ..] => (vec![identity], body),
+            [] => (vec![], request),
+        };
+        let mut parts: Vec<_> = envelope.into_iter().map(|part| Bytes::copy_from_slice(part)).collect();
+        let asked = match body {
+            [topic, from_seq] => std::str::from_utf8(topic)
+                .ok()
+                .zip(std::str::from_utf8(from_seq).ok().and_then(|number| number.parse().ok())),
+            _ => None,
+        };
+        let Some((topic, from_seq)) = asked else {
+            parts.push(Bytes::new());
+            parts.push(Bytes::from_static(
+                br#"{"error":"a replay request is [topic, from_seq], from_seq in decimal digits"}"#,
+            ));
+            return parts;
+        };
+        let answer = self.window.since(topic, from_seq);
+        parts.push(Bytes::copy_from_slice(topic.as_bytes()));
+        let head = format!(
+            r#"{{"relay":"{}","first":{},"oldest":{},"next":{}}}"#,
+            self.config.relay_id, answer.first, answer.oldest, answer.next
+        );
+        parts.push(head.into());
+        parts.extend(answer.payloads);
+        parts
+    }
+}
+
+/// The next job; times out at once when the housekeeping is due.
+fn next(jobs: &mpsc::Receiver<(Job, usize)>, patient: bool) -> Result<(Job, usize), RecvTimeoutError> {
+    if patient { jobs.recv_timeout(IDLE) } else { Err(RecvTimeoutError::Timeout) }
+}

@@ -1,0 +1,227 @@
+//! Settings: flag, then variable, then file, then default. The only room that reads the environment;
+//! everything is parsed before anything is reported, and everything wrong is reported at once.
+
+mod otel;
+mod source;
+
+pub(crate) use otel::{Exporter, OtelSettings, Protocol, Sampler};
+
+use clap::Parser;
+use source::Source;
+use std::net::SocketAddr;
+
+/// `EX_USAGE` of sysexits.h.
+pub(crate) const EX_USAGE: i32 = 64;
+
+/// Takes Atomwire updates from browsers by WebSocket, publishes them on ZeroMQ, exports their spans by OTLP.
+#[derive(Debug, Parser)]
+#[command(
+    name = "atomwire-relay",
+    version,
+    after_help = "\
+Each flag has a variable: --listen is ATOMWIRE_LISTEN. OpenTelemetry's own variables (OTEL_SERVICE_NAME, \
+OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_TRACES_EXPORTER, OTEL_TRACES_SAMPLER, …) mean \
+what its specification says. Port 0 takes a free port; the addresses in use are logged."
+)]
+pub(crate) struct Flags {
+    /// Address for WebSocket and HTTP [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// ZeroMQ endpoint that subscribers connect to [default: tcp://127.0.0.1:5555]
+    #[arg(long, value_name = "ENDPOINT")]
+    bus: Option<String>,
+    /// ZeroMQ endpoint that answers for missed messages [default: tcp://127.0.0.1:5556]
+    #[arg(long, value_name = "ENDPOINT")]
+    replay: Option<String>,
+    /// Topic of the updates; {key} in it becomes the atom's key [default: atom-updates]
+    #[arg(long, value_name = "TOPIC")]
+    topic: Option<String>,
+    /// When a subscriber cannot keep up: wait (slow the browsers down, for a second at most) or drop
+    /// (what is too much for this subscriber, at once) [default: wait]
+    #[arg(long, value_name = "POLICY")]
+    slow_subscribers: Option<String>,
+    /// What clients must present; better given as a variable or in the file, where ps does not show it
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    /// TOML file with any of these settings, named as the flags are
+    #[arg(long, value_name = "FILE")]
+    config: Option<String>,
+    /// Shows traces at /traces and receives OTLP on 127.0.0.1:4317 (gRPC) and 127.0.0.1:4318 (HTTP)
+    #[arg(long)]
+    dev: bool,
+    /// With --dev: address of the OTLP/gRPC receiver [default: 127.0.0.1:4317]
+    #[arg(long, value_name = "ADDRESS")]
+    dev_otlp_grpc: Option<String>,
+    /// With --dev: address of the OTLP/HTTP receiver [default: 127.0.0.1:4318]
+    #[arg(long, value_name = "ADDRESS")]
+    dev_otlp_http: Option<String>,
+}
+
+/// What to do when a subscriber cannot keep up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SlowSubscribers {
+    /// Slow the browsers down, for a bounded time.
+    Wait,
+    /// Skip the slow subscriber.
+    Drop,
+}
+
+/// The topic of an update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Topic {
+    before: String,
+    after: Option<String>,
+}
+
+impl Topic {
+    /// The topic of an update of `key`.
+    pub(crate) fn of(&self, key: &str) -> String {
+        match &self.after {
+            Some(after) => format!("{}{key}{after}", self.before),
+            None => self.before.clone(),
+        }
+    }
+
+    /// Whether every update has the same topic.
+    pub(crate) fn is_fixed(&self) -> bool {
+        self.after.is_none()
+    }
+}
+
+/// What `--dev` opens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dev {
+    pub(crate) otlp_grpc: SocketAddr,
+    pub(crate) otlp_http: SocketAddr,
+}
+
+/// Everything the relay needs to know.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) bus: String,
+    pub(crate) replay: String,
+    pub(crate) topic: Topic,
+    pub(crate) slow_subscribers: SlowSubscribers,
+    pub(crate) token: Option<String>,
+    pub(crate) dev: Option<Dev>,
+    pub(crate) otel: OtelSettings,
+}
+
+impl Settings {
+    /// Reads the process's flags, environment and file; the errors are lines for people.
+    pub(crate) fn read(
+        flags: &Flags,
+        env: impl Fn(&str) -> Option<String> + Copy,
+    ) -> Result<Self, Vec<String>> {
+        let mut source = Source::new(flags.config.clone(), env);
+        let settings = Self {
+            listen: source.get("listen", flags.listen.as_ref(), "127.0.0.1:8080", address),
+            bus: source.get("bus", flags.bus.as_ref(), "tcp://127.0.0.1:5555", endpoint),
+            replay: source.get("replay", flags.replay.as_ref(), "tcp://127.0.0.1:5556", endpoint),
+            topic: source.get("topic", flags.topic.as_ref(), "atom-updates", topic),
+            slow_subscribers: source.get("slow-subscribers", flags.slow_subscribers.as_ref(), "wait", policy),
+            token: source.get("token", flags.token.as_ref(), "", |token| Ok(some(token))),
+            dev: {
+                let grpc =
+                    source.get("dev-otlp-grpc", flags.dev_otlp_grpc.as_ref(), "127.0.0.1:4317", address);
+                let http =
+                    source.get("dev-otlp-http", flags.dev_otlp_http.as_ref(), "127.0.0.1:4318", address);
+                let dev = flags.dev.then(|| "true".to_owned());
+                let dev = source.get("dev", dev.as_ref(), "false", boolean);
+                dev.then_some(Dev { otlp_grpc: grpc, otlp_http: http })
+            },
+            otel: otel::read(&mut source.errors, env),
+        };
+        source.finish().map(|()| settings)
+    }
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned()).filter(|text| !text.is_empty())
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text:?} is not an address such as 127.0.0.1:8080"))
+}
+
+fn endpoint(text: &str) -> Result<String, String> {
+    let known = ["tcp://", "ipc://", "inproc://"].iter().any(|scheme| text.starts_with(scheme));
+    let port = text.strip_prefix("tcp://").map(|rest| rest.rsplit_once(':').map(|(_, port)| port));
+    let port = port.is_none_or(|port| port.is_some_and(|port| port == "*" || port.parse::<u16>().is_ok()));
+    if known && port {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is not a ZeroMQ endpoint such as tcp://127.0.0.1:5555"))
+}
+
+fn topic(text: &str) -> Result<Topic, String> {
+    if !(1..=256).contains(&text.len()) {
+        return Err(format!("a topic has 1 to 256 bytes, this one has {}", text.len()));
+    }
+    let (before, after) = match text.split_once("{key}") {
+        Some((before, after)) => (before, Some(after.to_owned())),
+        None => (text, None),
+    };
+    if before.contains(['{', '}']) || after.as_ref().is_some_and(|after| after.contains(['{', '}'])) {
+        return Err(format!("{text:?}: only {{key}} is known in a topic, once"));
+    }
+    if before.starts_with("atomwire.") {
+        return Err(format!("{text:?}: topics that begin with \"atomwire.\" are the relay's own"));
+    }
+    Ok(Topic { before: before.to_owned(), after })
+}
+
+fn policy(text: &str) -> Result<SlowSubscribers, String> {
+    match text {
+        "wait" => Ok(SlowSubscribers::Wait),
+        "drop" => Ok(SlowSubscribers::Drop),
+        _ => Err(format!("{text:?} is neither wait nor drop")),
+    }
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("{text:?} is neither true nor false"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Flags, Settings};
+    use clap::Parser;
+    use std::collections::HashMap;
+
+    fn read(flags: &[&str], env: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+        let env: HashMap<_, _> = env.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let flags = Flags::parse_from([&["atomwire-relay"], flags].concat());
+        Settings::read(&flags, |name| env.get(name).cloned())
+    }
+
+    #[test]
+    fn a_flag_wins_over_its_variable() {
+        let settings =
+            read(&["--listen", "127.0.0.1:1"], &[("ATOMWIRE_LISTEN", "127.0.0.1:2")]).expect("valid");
+        assert_eq!(settings.listen.port(), 1);
+    }
+
+    #[test]
+    fn a_topic_may_hold_the_key() {
+        let settings = read(&["--topic", "atom-updates.{key}!"], &[]).expect("valid");
+        assert_eq!(settings.topic.of("cart"), "atom-updates.cart!");
+    }
+
+    #[test]
+    fn every_error_is_reported() {
+        let env = [
+            ("ATOMWIRE_BUS", "5555"),
+            ("ATOMWIRE_SLOW_SUBSCRIBERS", "maybe"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "carrier-pigeon"),
+            ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ];
+        let errors = read(&["--listen", "here", "--topic", "{atom}"], &env).expect_err("invalid");
+        for name in
+            ["--listen", "--topic", "ATOMWIRE_BUS", "ATOMWIRE_SLOW_SUBSCRIBERS", "PROTOCOL", "SAMPLER"]
+        {
+            assert!(errors.iter().any(|error| error.contains(name)), "{name} in {errors:?}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The relay's HTTP face: upgrades, the last request of a page, and what operators ask.
+
+use crate::relay::Relay;
+use crate::stream::{self, Socket};
+use atomwire_wire::{SUBPROTOCOL, limits};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+/// A connection's place among all; a socket keeps it after the upgrade.
+#[derive(Clone)]
+pub(crate) struct Place(#[expect(dead_code, reason = "held, not read")] pub(crate) Arc<OwnedSemaphorePermit>);
+
+/// A body: a frame of the largest size, and the `Hello` before it.
+const BODY_BYTES: usize = limits::FRAME_BYTES + 64 * 1024;
+
+/// All routes; `extra` are the trace view's, under `--dev`.
+pub(crate) fn router(relay: Arc<Relay>, extra: Option<Router>) -> Router {
+    let router = Router::new()
+        .route("/", get(upgrade))
+        .route("/v1/stream", get(upgrade))
+        .route("/v1/batch", post(batch).layer(DefaultBodyLimit::max(BODY_BYTES)))
+        .route("/health", get(async || "ok\n"))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(relay);
+    match extra {
+        Some(extra) => router.merge(extra),
+        None => router,
+    }
+}
+
+async fn ready(State(relay): State<Arc<Relay>>) -> (StatusCode, &'static str) {
+    if relay.draining.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+    }
+    (StatusCode::OK, "ready\n")
+}
+
+async fn metrics(State(relay): State<Arc<Relay>>) -> impl IntoResponse {
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], relay.metrics.text())
+}
+
+/// Any page may call: there are no cookies, and a session is proved by its seed.
+async fn batch(State(relay): State<Arc<Relay>>, body: Bytes) -> impl IntoResponse {
+    let answer = stream::batch(relay, body).await;
+    let headers =
+        [(header::CONTENT_TYPE, "application/octet-stream"), (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
+    (headers, answer)
+}
+
+/// The contract that a client asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Contract {
+    Binary,
+    Plain,
+}
+
+async fn upgrade(State(relay): State<Arc<Relay>>, mut request: Request) -> Response {
+    let (contract, accept) = match handshake(&request) {
+        Ok(asked) => asked,
+        Err(refusal) => return refusal.into_response(),
+    };
+    if contract == Contract::Plain && !relay.admits(bearer(request.headers())) {
+        let message = "authorization must be the bearer token that this relay asks for\n";
+        return (StatusCode::UNAUTHORIZED, message).into_response();
+    }
+    let place = request.extensions().get::<Place>().cloned();
+    let upgraded = hyper::upgrade::on(&mut request);
+    let tasks = relay.tasks.clone();
+    tasks.spawn(async move {
+        let _place = place;
+        if let Ok(upgraded) = upgraded.await {
+            let metrics = Arc::clone(&relay.metrics);
+            metrics.connections.inc();
+            let socket = Socket::new(upgraded).await;
+            match contract {
+                Contract::Binary => stream::serve_binary(relay, socket).await,
+                Contract::Plain => stream::serve_plain(relay, socket).await,
+            }
+            metrics.connections.dec();
+        }
+    });
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if contract == Contract::Binary {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    response
+}
+
+/// The opening handshake of RFC 6455, section 4.2.
+fn handshake(request: &Request) -> Result<(Contract, HeaderValue), (StatusCode, String)> {
+    let headers = request.headers();
+    let upgrade = request.method() == Method::GET && lists(headers, header::UPGRADE, "websocket");
+    if !upgrade || !lists(headers, header::CONNECTION, "upgrade") {
+        let message = "atomwire-relay: connect by WebSocket; see /health, /ready and /metrics\n";
+        return Err((StatusCode::UPGRADE_REQUIRED, message.into()));
+    }
+    let refuse = |message: String| Err((StatusCode::BAD_REQUEST, message));
+    if !lists(headers, header::SEC_WEBSOCKET_VERSION, "13") {
+        return refuse("sec-websocket-version must be 13\n".into());
+    }
+    let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
+        return refuse("sec-websocket-key is missing\n".into());
+    };
+    let contract = if lists(headers, header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
+        Contract::Binary
+    } else if headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
+        return refuse(format!(
+            "sec-websocket-protocol must be {SUBPROTOCOL}, or absent for JSON messages\n"
+        ));
+    } else {
+        Contract::Plain
+    };
+    let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()));
+    accept.map(|accept| (contract, accept)).or_else(|_| refuse("sec-websocket-key is not one\n".into()))
+}
+
+/// Whether a comma-separated header has `value` among its own, in any case.
+fn lists(headers: &HeaderMap, name: header::HeaderName, value: &str) -> bool {
+    let values = headers.get_all(name);
+    let mut parts = values.iter().filter_map(|it| it.to_str().ok()).flat_map(|it| it.split(','));
+    parts.any(|part| part.trim().eq_ignore_ascii_case(value))
+}
+
+fn bearer(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    value.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default()
+}

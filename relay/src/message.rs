@@ -1,0 +1,102 @@
+//! The bus contract's payloads, written up to where the bus thread adds `relay.seq`.
+
+use atomwire_wire::LostRange;
+use bytes::Bytes;
+use opentelemetry::trace::TraceFlags;
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::trace::context;
+
+/// What a payload says of one update.
+pub(crate) struct Payload<'a> {
+    pub(crate) key: &'a str,
+    /// JSON text; none when the browser could not express the value.
+    pub(crate) value: Option<&'a Bytes>,
+    pub(crate) trace_id: [u8; 16],
+    /// The PRODUCER span.
+    pub(crate) span_id: [u8; 8],
+    pub(crate) flags: TraceFlags,
+    pub(crate) tracestate: &'a str,
+    pub(crate) session: &'a str,
+    pub(crate) seq: u64,
+    pub(crate) time_us: u64,
+    /// The error's type, when the write failed in the app.
+    pub(crate) error: Option<&'a str>,
+    pub(crate) relay_id: &'a str,
+}
+
+impl Payload<'_> {
+    /// `{"key":…,"relay":{"id":…,"seq":`
+    pub(crate) fn write(&self) -> Vec<u8> {
+        let mut text = String::with_capacity(256 + self.value.map_or(0, Bytes::len));
+        text.push_str(r#"{"key":"#);
+        push_json(&mut text, self.key);
+        let mut bytes = text.into_bytes();
+        if let Some(value) = self.value {
+            bytes.extend_from_slice(br#","value":"#);
+            // Checked when it came, and spliced in as it came: a consumer sees the browser's own digits.
+            bytes.extend_from_slice(value);
+        }
+        let mut rest = String::with_capacity(256);
+        rest.push_str(r#","traceparent":""#);
+        context::write(&mut rest, self.trace_id, self.span_id, self.flags);
+        rest.push('"');
+        if !self.tracestate.is_empty() {
+            rest.push_str(r#","tracestate":"#);
+            push_json(&mut rest, self.tracestate);
+        }
+        let time =
+            humantime::format_rfc3339_micros(UNIX_EPOCH + Duration::from_micros(self.time_us.min(LAST_TIME)));
+        rest.push_str(&format!(r#","session":"{}","seq":{},"time":"{time}""#, self.session, self.seq));
+        if let Some(error) = self.error {
+            rest.push_str(r#","error":"#);
+            push_json(&mut rest, error);
+        }
+        push_relay(&mut rest, self.relay_id);
+        bytes.extend_from_slice(rest.as_bytes());
+        bytes
+    }
+}
+
+/// 9999-12-31T23:59:59Z, the last second that RFC 3339 can write.
+const LAST_TIME: u64 = 253_402_300_799_000_000;
+
+/// `{"session":…,"lost":[…],"relay":{"id":…,"seq":`
+pub(crate) fn lost(session: &str, ranges: &[LostRange], relay_id: &str) -> Vec<u8> {
+    let ranges = ranges.iter().map(|range| {
+        format!(r#"{{"first":{},"last":{},"reason":"{}"}}"#, range.first, range.last, range.reason.name())
+    });
+    let ranges = ranges.collect::<Vec<_>>().join(",");
+    note(format!(r#"{{"session":"{session}","lost":[{ranges}]"#), relay_id)
+}
+
+/// `{"session":…,"end":true,…,"relay":{"id":…,"seq":`
+pub(crate) fn end(session: &str, next_seq: u64, reason: &str, relay_id: &str) -> Vec<u8> {
+    let end = format!(r#"{{"session":"{session}","end":true,"next_seq":{next_seq},"reason":"{reason}""#);
+    note(end, relay_id)
+}
+
+fn note(mut text: String, relay_id: &str) -> Vec<u8> {
+    push_relay(&mut text, relay_id);
+    text.into_bytes()
+}
+
+fn push_relay(text: &mut String, relay_id: &str) {
+    text.push_str(r#","relay":{"id":""#);
+    text.push_str(relay_id);
+    text.push_str(r#"","seq":"#);
+}
+
+fn push_json(text: &mut String, value: &str) {
+    // A string is always JSON.
+    text.push_str(&serde_json::to_string(value).unwrap_or_default());
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

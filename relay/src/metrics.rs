@@ -1,0 +1,109 @@
+//! What the relay counts, and how `/metrics` shows it. Labels come from this program's own words,
+//! never from a client's.
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+type Reasons = Family<[(&'static str, &'static str); 1], Counter>;
+
+/// The relay's account and its state.
+///
+/// `received = published + dropped + duplicate`, but for what is on its way through.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    pub(crate) received: Counter,
+    pub(crate) published: Counter,
+    dropped: Reasons,
+    pub(crate) duplicates: Counter,
+    lost_by_clients: Reasons,
+    bad_input: Reasons,
+    pub(crate) connections: Gauge,
+    pub(crate) sessions: Gauge,
+    pub(crate) bus_subscriptions: Gauge,
+    pub(crate) bus_queue_bytes: Gauge,
+    pub(crate) bus_congestion: Counter,
+    pub(crate) ledger_dropped: Counter,
+    pub(crate) spans_exported: Counter,
+    spans_dropped: Reasons,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("atomwire"),
+            received: Counter::default(),
+            published: Counter::default(),
+            dropped: Family::default(),
+            duplicates: Counter::default(),
+            lost_by_clients: Family::default(),
+            bad_input: Family::default(),
+            connections: Gauge::default(),
+            sessions: Gauge::default(),
+            bus_subscriptions: Gauge::default(),
+            bus_queue_bytes: Gauge::default(),
+            bus_congestion: Counter::default(),
+            ledger_dropped: Counter::default(),
+            spans_exported: Counter::default(),
+            spans_dropped: Family::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let it = &mut self.registry;
+        it.register("updates_received", "Updates that came from clients", self.received.clone());
+        it.register("updates_published", "Updates that the bus took", self.published.clone());
+        it.register("updates_dropped", "Updates that did not reach the bus", self.dropped.clone());
+        it.register("updates_duplicate", "Updates that came again", self.duplicates.clone());
+        it.register(
+            "client_updates_lost",
+            "Updates that clients reported lost",
+            self.lost_by_clients.clone(),
+        );
+        it.register("bad_input", "Frames and requests that were refused", self.bad_input.clone());
+        it.register("connections", "Open WebSocket connections", self.connections.clone());
+        it.register("sessions", "Sessions whose ledger is kept", self.sessions.clone());
+        it.register("bus_subscriptions", "Subscriptions on the bus", self.bus_subscriptions.clone());
+        let queue = self.bus_queue_bytes.clone();
+        it.register_with_unit("bus_queue", "What waits for the bus thread", Unit::Bytes, queue);
+        let congestion = self.bus_congestion.clone();
+        it.register("bus_congestion", "Times that a subscriber began to miss messages", congestion);
+        let ledger = self.ledger_dropped.clone();
+        it.register("ledger_messages_dropped", "Ledger messages that did not reach the bus", ledger);
+        it.register("spans_exported", "Spans that the collector took", self.spans_exported.clone());
+        it.register("spans_dropped", "Spans that it did not get", self.spans_dropped.clone());
+    }
+
+    /// Updates that did not reach the bus, by reason.
+    pub(crate) fn dropped(&self, reason: &'static str) -> Counter {
+        self.dropped.get_or_create(&[("reason", reason)]).clone()
+    }
+
+    /// Updates that clients reported lost, by reason.
+    pub(crate) fn lost_by_clients(&self, reason: &'static str) -> Counter {
+        self.lost_by_clients.get_or_create(&[("reason", reason)]).clone()
+    }
+
+    /// Frames and requests that were refused, by kind.
+    pub(crate) fn bad_input(&self, kind: &'static str) -> Counter {
+        self.bad_input.get_or_create(&[("kind", kind)]).clone()
+    }
+
+    /// Spans that were not exported, by reason.
+    pub(crate) fn spans_dropped(&self, reason: &'static str) -> Counter {
+        self.spans_dropped.get_or_create(&[("reason", reason)]).clone()
+    }
+
+    /// The OpenMetrics text that Prometheus reads.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

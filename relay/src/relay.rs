@@ -1,0 +1,50 @@
+//! What every connection shares.
+
+use crate::bus::{Bus, Job};
+use crate::message;
+use crate::metrics::Metrics;
+use crate::sessions::{Ended, Sessions};
+use crate::trace::Spans;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Open WebSocket connections. At about 20 KB each with its session, 2.5 GB.
+pub(crate) const CONNECTIONS: usize = 131_072;
+
+/// The relay, as a connection sees it.
+pub(crate) struct Relay {
+    /// New at each start: 16 hexadecimal characters.
+    pub(crate) id: String,
+    pub(crate) bus: Bus,
+    pub(crate) spans: Spans,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) sessions: Sessions,
+    pub(crate) token: Option<String>,
+    /// Values go onto spans.
+    pub(crate) dev: bool,
+    /// Cancelled when the relay begins to drain.
+    pub(crate) draining: CancellationToken,
+    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Relay {
+    /// Tells the bus which sessions are over.
+    pub(crate) async fn announce(&self, ended: &[Ended]) {
+        let note = |it: &Ended| message::end(&message::hex(&it.id), it.next_seq, it.reason, &self.id);
+        let notes: Vec<_> = ended.iter().map(note).collect();
+        if !notes.is_empty() {
+            self.bus.publish(Job { notes, ..Job::default() }).await;
+        }
+    }
+
+    /// Whether `token` is the one that the operator asks for, if any is; compared in constant time.
+    pub(crate) fn admits(&self, token: &str) -> bool {
+        let Some(wanted) = &self.token else { return true };
+        let pairs = wanted.bytes().zip(token.bytes());
+        let difference = pairs.fold(wanted.len() ^ token.len(), |sum, (a, b)| sum | usize::from(a ^ b));
+        difference == 0
+    }
+}

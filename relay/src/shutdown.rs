@@ -1,0 +1,71 @@
+//! The end: stop accepting, send clients away, last messages out, last spans out, within a deadline.
+
+use crate::bus::BusThread;
+use crate::relay::Relay;
+use crate::trace::ExportThread;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// For each of the three: clients, messages, spans. Together less than the 30 seconds after which
+/// Kubernetes kills.
+const DEADLINE: Duration = Duration::from_secs(8);
+
+/// How often the exporter is looked at.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Cancels `draining` at the first SIGTERM or SIGINT, and ends the process at the second.
+pub(crate) fn on_signal(draining: CancellationToken) -> JoinHandle<()> {
+    let open = |kind| signal(kind).unwrap_or_else(|error| unreachable!("a signal at startup: {error}"));
+    let (mut term, mut int) = (open(SignalKind::terminate()), open(SignalKind::interrupt()));
+    tokio::spawn(async move {
+        either(&mut term, &mut int).await;
+        tracing::info!("draining; a second signal ends at once");
+        draining.cancel();
+        either(&mut term, &mut int).await;
+        tracing::warn!("ending at once");
+        std::process::exit(1);
+    })
+}
+
+async fn either(term: &mut Signal, int: &mut Signal) {
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+/// Waits for the connections, the bus and the exporter, in this order, and says what was left.
+pub(crate) async fn drain(relay: Arc<Relay>, bus: BusThread, exporter: Option<ExportThread>) {
+    relay.tasks.close();
+    let clients = timeout(DEADLINE, relay.tasks.wait()).await.is_ok();
+    let metrics = Arc::clone(&relay.metrics);
+    // The last handle to the bus and to the exporter: both end when they have done what is queued.
+    drop(relay);
+    let messages = timeout(DEADLINE, tokio::task::spawn_blocking(|| bus.join())).await.is_ok();
+    let spans = match exporter {
+        Some(exporter) => timeout(DEADLINE, finished(&exporter)).await.is_ok(),
+        None => true,
+    };
+    tracing::info!(
+        clients_drained = clients,
+        messages_drained = messages,
+        spans_drained = spans,
+        published = metrics.published.get(),
+        spans_exported = metrics.spans_exported.get(),
+        "ended"
+    );
+    if !(clients && messages && spans) {
+        // Whoever did not keep the deadline is not waited for.
+        std::process::exit(1);
+    }
+}
+
+async fn finished(exporter: &ExportThread) {
+    while !exporter.is_finished() {
+        sleep(TICK).await;
+    }
+}

@@ -1,0 +1,155 @@
+//! A socket with the subprotocol: frames in, acknowledgements out.
+
+use super::intake::{Intake, Refusal};
+use super::{Gone, Socket};
+use crate::relay::Relay;
+use atomwire_wire::proto::GoAwayReason;
+use atomwire_wire::relay::{Limits, Violation, go_away};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+/// How long a client may take to say hello.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Clients sent away come back spread over a millisecond for each of them: 10,000 in ten seconds.
+const JITTER_MS: std::ops::RangeInclusive<u32> = 250..=30_000;
+
+/// How a connection came to its end.
+enum End {
+    /// The client closed it, or is gone.
+    Closed,
+    /// The client broke a rule.
+    Refused(Refusal),
+    /// The relay drains.
+    Draining,
+    /// A newer connection has the session.
+    Replaced,
+}
+
+impl From<Refusal> for End {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Gone> for End {
+    fn from(Gone: Gone) -> Self {
+        Self::Closed
+    }
+}
+
+/// Serves one connection until it ends.
+pub(crate) async fn serve(relay: Arc<Relay>, mut socket: Socket) {
+    let opened = timeout(HELLO_TIMEOUT, hello(&relay, &mut socket)).await;
+    let mut intake = match opened {
+        Ok(Ok(intake)) => intake,
+        Ok(Err(end)) => return finish(&relay, &mut socket, end).await,
+        Err(_) => {
+            let refusal = Refusal::from(Violation::Order("no hello within ten seconds"));
+            return finish(&relay, &mut socket, refusal.into()).await;
+        }
+    };
+    let end = run(&relay, &mut socket, &mut intake).await;
+    if let Some(ack) = intake.drain().await {
+        // The connection may be gone already.
+        let _ = socket.send(Message::Binary(ack)).await;
+    }
+    finish(&relay, &mut socket, end).await;
+    intake.close().await;
+}
+
+async fn hello(relay: &Arc<Relay>, socket: &mut Socket) -> Result<Intake, End> {
+    loop {
+        if let Some(frame) = frame(socket).await? {
+            let (intake, welcome) = Intake::open(Arc::clone(relay), &frame).await?;
+            if socket.send(Message::Binary(welcome)).await.is_err() {
+                intake.close().await;
+                return Err(End::Closed);
+            }
+            return Ok(intake);
+        }
+    }
+}
+
+async fn run(relay: &Relay, socket: &mut Socket, intake: &mut Intake) -> End {
+    let silence = Duration::from_millis(u64::from(Limits::default().heartbeat_interval_ms) * 2);
+    let replaced = intake.claim.replaced.clone();
+    let mut heard = Instant::now();
+    loop {
+        let step = tokio::select! {
+            biased;
+            () = replaced.cancelled() => return End::Replaced,
+            () = relay.draining.cancelled() => return End::Draining,
+            // Acknowledgements before new work: they are what lets the client forget.
+            ack = intake.ack() => send(socket, ack).await,
+            frame = frame(socket) => {
+                heard = Instant::now();
+                match frame {
+                    Ok(Some(frame)) => receive(socket, intake, &frame).await,
+                    Ok(None) => Ok(()),
+                    Err(end) => Err(end),
+                }
+            }
+            () = sleep_until(heard + silence) => return End::Closed,
+        };
+        match step {
+            Err(end) => return end,
+            Ok(()) if intake.ended() => return End::Closed,
+            Ok(()) => {}
+        }
+    }
+}
+
+async fn receive(socket: &mut Socket, intake: &mut Intake, frame: &Bytes) -> Result<(), End> {
+    let reply = intake.receive(frame).await?;
+    send(socket, reply).await
+}
+
+async fn send(socket: &mut Socket, frame: Option<Bytes>) -> Result<(), End> {
+    if let Some(frame) = frame {
+        socket.send(Message::Binary(frame)).await?;
+    }
+    Ok(())
+}
+
+/// The next binary message; none for what the WebSocket layer has dealt with.
+async fn frame(socket: &mut Socket) -> Result<Option<Bytes>, End> {
+    match socket.next().await {
+        Ok(Message::Binary(frame)) => Ok(Some(frame)),
+        Ok(Message::Text(_)) => Err(Refusal::from(Violation::Order("frames are binary messages")).into()),
+        Ok(Message::Close(_)) | Err((CloseCode::Normal, _)) => Err(End::Closed),
+        Ok(_) => Ok(None),
+        Err((CloseCode::Size, message)) => {
+            Err(End::Refused(Refusal { reason: GoAwayReason::ProtocolError, message }))
+        }
+        // The connection broke: whatever the WebSocket layer says, nobody is there to read it.
+        Err(_) => Err(End::Closed),
+    }
+}
+
+async fn finish(relay: &Relay, socket: &mut Socket, end: End) {
+    let (frame, code) = match end {
+        End::Closed => return socket.close(CloseCode::Normal, "").await,
+        End::Refused(refusal) => {
+            relay.metrics.bad_input("frame").inc();
+            tracing::debug!(reason = refusal.message, "a client was sent away");
+            (refusal.frame(), CloseCode::Policy)
+        }
+        End::Draining => {
+            let clients = u32::try_from(relay.metrics.connections.get()).unwrap_or(u32::MAX);
+            let jitter = clients.clamp(*JITTER_MS.start(), *JITTER_MS.end());
+            (go_away(GoAwayReason::Shutdown, 0, jitter, "the relay is shutting down"), CloseCode::Away)
+        }
+        End::Replaced => {
+            let message = "a newer connection has taken this session";
+            (go_away(GoAwayReason::Replaced, 0, 0, message), CloseCode::Policy)
+        }
+    };
+    if socket.send(Message::Binary(frame)).await.is_ok() {
+        socket.close(code, "").await;
+    }
+}

@@ -1,0 +1,231 @@
+//! What the relay does with a session's frames, whatever brought them.
+
+use super::{flags, span_id};
+use crate::bus::{Job, Message, Settled};
+use crate::clock;
+use crate::message::{self, Payload};
+use crate::relay::Relay;
+use crate::sessions::Claim;
+use crate::trace::{BrowserSpan, Record, context};
+use atomwire_wire::proto::{GoAwayReason, RejectReason};
+use atomwire_wire::relay::{Accepted, Event, Hello, Limits, Session, Update, Violation, go_away};
+use bytes::Bytes;
+use opentelemetry::trace::TraceFlags;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message as _;
+use std::sync::Arc;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// The largest `OtlpSpans`: what browsers allow a page in its last request. prost's structs may take a
+/// hundred times as much for a hostile one.
+const OTLP_BYTES: usize = 64 * 1024;
+
+/// Why a connection ends, with words for the client.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) reason: GoAwayReason,
+    pub(super) message: String,
+}
+
+impl From<Violation> for Refusal {
+    fn from(violation: Violation) -> Self {
+        Self { reason: GoAwayReason::ProtocolError, message: violation.to_string() }
+    }
+}
+
+impl Refusal {
+    /// The `GoAway` that says so.
+    pub(super) fn frame(&self) -> Bytes {
+        go_away(self.reason, 0, 0, &self.message)
+    }
+}
+
+/// A session whose frames are taken in.
+pub(super) struct Intake {
+    relay: Arc<Relay>,
+    session: Session,
+    pub(super) claim: Claim,
+    id: Arc<str>,
+    resource: Arc<[(String, String)]>,
+    settled: (UnboundedSender<Settled>, UnboundedReceiver<Settled>),
+    ended: bool,
+}
+
+impl Intake {
+    /// Takes the first frame, which must be a `Hello`; the answer is the `Welcome` to send.
+    pub(super) async fn open(relay: Arc<Relay>, frame: &Bytes) -> Result<(Self, Bytes), Refusal> {
+        let mut session = Session::new(Limits::default());
+        let Event::Hello(hello) = session.receive(frame, clock::now_us())? else {
+            return Err(Violation::Order("the first frame must be hello").into());
+        };
+        if !relay.admits(&hello.token) {
+            let message = "hello.token is not the one that this relay asks for".to_owned();
+            return Err(Refusal { reason: GoAwayReason::Unauthorized, message });
+        }
+        let (claim, ledger) = relay.sessions.claim(&hello).await.map_err(|reason| Refusal {
+            reason,
+            message: "hello.id_seed is not the one that opened this session".to_owned(),
+        })?;
+        let welcome = session.attach(ledger, clock::now_us());
+        let Hello { session_id, resource, .. } = hello;
+        let id = message::hex(&session_id).into();
+        let settled = unbounded_channel();
+        Ok((Self { relay, session, claim, id, resource: resource.into(), settled, ended: false }, welcome))
+    }
+
+    /// Takes any later frame; the answer is what to send at once.
+    pub(super) async fn receive(&mut self, frame: &Bytes) -> Result<Option<Bytes>, Refusal> {
+        let now = clock::now_us();
+        match self.session.receive(frame, now)? {
+            Event::Batch(accepted) => self.publish(accepted, now).await,
+            Event::Spans(request) => self.pass_on(request)?,
+            Event::Reply(frame) => return Ok(Some(frame)),
+            Event::Bye(_) => self.ended = true,
+            // The session takes only one hello.
+            Event::Hello(_) => {}
+        }
+        Ok(None)
+    }
+
+    /// Whether the client said goodbye.
+    pub(super) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Waits until the bus has done with something, and gives the `Ack` for it.
+    pub(super) async fn ack(&mut self) -> Option<Bytes> {
+        // The sender is this one's own, so there is always another message to wait for.
+        let first = self.settled.1.recv().await;
+        let mut next = first;
+        while let Some(Settled { end, dropped }) = next {
+            self.session.settled(end, &dropped);
+            next = self.settled.1.try_recv().ok();
+        }
+        self.session.ack(clock::now_us())
+    }
+
+    /// Waits until everything taken in is settled, and gives the `Ack` for it.
+    pub(super) async fn drain(&mut self) -> Option<Bytes> {
+        let mut last = None;
+        while !self.session.is_settled() {
+            last = self.ack().await.or(last);
+        }
+        last
+    }
+
+    /// Gives the session back. Everything taken in must be settled.
+    pub(super) async fn close(mut self) {
+        self.drain().await;
+        if let Some(ledger) = self.session.detach() {
+            let ended = self.relay.sessions.release(&self.claim, ledger, self.ended);
+            self.relay.announce(&ended).await;
+        }
+    }
+
+    async fn publish(&mut self, accepted: Accepted, now: u64) {
+        let metrics = &self.relay.metrics;
+        let taken = accepted.updates.len() + accepted.rejected.len();
+        metrics.received.inc_by(taken as u64 + accepted.duplicates);
+        metrics.duplicates.inc_by(accepted.duplicates);
+        for reason in &accepted.rejected {
+            metrics.dropped(reason_name(*reason)).inc();
+        }
+        for range in &accepted.lost {
+            metrics.lost_by_clients(range.reason.name()).inc_by(range.last - range.first + 1);
+        }
+        let mut notes = Vec::new();
+        if !accepted.lost.is_empty() {
+            notes.push(message::lost(&self.id, &accepted.lost, &self.relay.id));
+        }
+        let clock_error = accepted.clock_error;
+        let messages = accepted.updates.into_iter().map(|it| self.message(it, now, clock_error)).collect();
+        let settle = Some((self.settled.0.clone(), accepted.end));
+        self.relay.bus.publish(Job { messages, notes, settle }).await;
+    }
+
+    fn message(&self, update: Update, received_us: u64, clock_error_us: u64) -> Message {
+        let spans = &self.relay.spans;
+        // A parent in the same session says nothing about sampling, and its trace id is as random as ours.
+        let explicit = update.parent.as_ref().filter(|parent| !parent.local);
+        let explicit = explicit.map(|parent| TraceFlags::new(parent.flags));
+        let sampled = spans.sample(update.trace_id, explicit);
+        let flags = flags(explicit.unwrap_or(context::RANDOM), sampled);
+        let tracestate = update.parent.as_ref().map_or("", |parent| &parent.tracestate);
+        let tracestate = context::parse_state(tracestate);
+        let (server_span_id, producer_span_id) = (span_id(), span_id());
+        let payload = Payload {
+            key: &update.key,
+            value: update.value.as_ref(),
+            trace_id: update.trace_id,
+            span_id: producer_span_id,
+            flags,
+            tracestate: &tracestate,
+            session: &self.id,
+            seq: update.seq,
+            time_us: update.start,
+            error: update.error.as_ref().map(|(kind, _)| kind.as_str()),
+            relay_id: &self.relay.id,
+        };
+        let payload = payload.write();
+        let (seq, key) = (update.seq, Arc::clone(&update.key));
+        let record = (sampled && spans.enabled()).then(|| {
+            let browser = BrowserSpan {
+                resource: Arc::clone(&self.resource),
+                span_id: update.span_id,
+                parent_span_id: update.parent.as_ref().map(|parent| parent.span_id),
+                start_us: update.start,
+                duration_us: update.duration,
+                clock_error_us,
+                error: update.error,
+                attributes: update.attributes,
+                has_value: update.value.is_some(),
+                // Copied: a slice would keep the whole frame.
+                value: update.value.filter(|_| self.relay.dev).map(|value| Bytes::copy_from_slice(&value)),
+            };
+            Box::new(Record {
+                trace_id: update.trace_id,
+                flags,
+                tracestate,
+                key: update.key,
+                session: Arc::clone(&self.id),
+                seq,
+                browser: Some(browser),
+                parent_span_id: Some(update.span_id),
+                server_span_id,
+                producer_span_id,
+                received_us,
+                topic: Arc::clone(&self.id),
+                relay_seq: 0,
+                sending_us: 0,
+                published_us: 0,
+            })
+        });
+        Message { seq, key, payload, record }
+    }
+
+    fn pass_on(&self, request: Bytes) -> Result<(), Refusal> {
+        if request.len() > OTLP_BYTES {
+            let (field, limit, got) = ("otlp_spans", OTLP_BYTES as u64, request.len() as u64);
+            return Err(Violation::Limit { field, limit, got }.into());
+        }
+        let Ok(decoded) = ExportTraceServiceRequest::decode(request.clone()) else {
+            return Err(Violation::Schema("otlp_spans is not an ExportTraceServiceRequest".into()).into());
+        };
+        let scopes = decoded.resource_spans.iter().flat_map(|it| &it.scope_spans);
+        let spans = scopes.map(|it| it.spans.len() as u64).sum();
+        // Copied: a slice would keep the whole frame.
+        self.relay.spans.pass_on(Bytes::copy_from_slice(&request), spans);
+        Ok(())
+    }
+}
+
+fn reason_name(reason: RejectReason) -> &'static str {
+    match reason {
+        RejectReason::Unspecified => "unspecified",
+        RejectReason::InvalidJson => "invalid_json",
+        RejectReason::TooLarge => "too_large",
+        RejectReason::InvalidKey => "invalid_key",
+        RejectReason::InvalidContext => "invalid_context",
+        RejectReason::BusFull => "bus_full",
+    }
+}
