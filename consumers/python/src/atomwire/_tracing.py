@@ -1,0 +1,52 @@
+"""Continue an update's trace."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from opentelemetry import trace
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from atomwire._message import Update
+
+_tracer = trace.get_tracer(
+    "atomwire", version("atomwire"), schema_url="https://opentelemetry.io/schemas/1.44.0"
+)
+# The contract's context is W3C's, whatever OTEL_PROPAGATORS says of this process's other carriers.
+_propagator = TraceContextTextMapPropagator()
+
+
+@contextmanager
+def process(update: Update) -> Iterator[trace.Span]:
+    """Run the body in a CONSUMER span `process {topic}`, the child of the relay's PRODUCER span.
+
+    The span carries the messaging attributes of the semantic conventions v1.44. An exception that leaves the
+    body sets the span's status and `error.type`, and goes on. Its text stays off the span: a database's
+    errors quote values, and values are data.
+    """
+    span = _tracer.start_span(
+        f"process {update.topic}",
+        context=_propagator.extract(update.carrier),
+        kind=trace.SpanKind.CONSUMER,
+        attributes={
+            "messaging.system": "zeromq",
+            "messaging.destination.name": update.topic,
+            "messaging.operation.name": "process",
+            "messaging.operation.type": "process",
+            "atomwire.key": update.key,
+            "atomwire.session.id": update.session,
+            "atomwire.seq": update.seq,
+        },
+    )
+    with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+        try:
+            yield span
+        except Exception as error:
+            span.set_status(trace.StatusCode.ERROR)
+            span.set_attribute("error.type", type(error).__qualname__)
+            raise

@@ -1,0 +1,383 @@
+"""Real parts for the tests: a bus as the relay binds it, databases, a collector, the consumer's process."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc  # type: ignore[import-untyped,unused-ignore]
+import pytest
+import sqlalchemy as sa
+import zmq
+from opentelemetry import trace
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+DEADLINE = 20.0
+"""Seconds after which a condition that should hold soon counts as failed."""
+
+SESSION = "00112233445566778899aabbccddeeff"
+RELAY = "0123456789abcdef"
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+PARENT_ID = "00f067aa0ba902b7"
+
+
+def update(relay_seq: int = 0, **changes: Any) -> dict[str, Any]:
+    """Make a payload of `atom-updates`, with one number for both seq; a change to `...` leaves it out."""
+    payload = {
+        "key": "cart",
+        "value": {"items": [relay_seq]},
+        "traceparent": f"00-{TRACE_ID}-{PARENT_ID}-03",
+        "session": SESSION,
+        "seq": relay_seq,
+        "time": "2026-11-21T02:30:44.123456Z",
+        "relay": {"id": RELAY, "seq": relay_seq},
+    } | changes
+    return {name: value for name, value in payload.items() if value is not ...}
+
+
+def ledger(relay_seq: int = 0, **members: Any) -> dict[str, Any]:
+    return {"session": SESSION, **members, "relay": {"id": RELAY, "seq": relay_seq}}
+
+
+def eventually(condition: Callable[[], Any]) -> Any:
+    """Wait until the condition is true and return it."""
+    deadline = time.monotonic() + DEADLINE
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "the condition never came true"
+        time.sleep(0.01)
+    return result
+
+
+class Bus:
+    """An XPUB socket, as the relay's."""
+
+    def __init__(self) -> None:
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.XPUB)
+        self._socket.set(zmq.LINGER, 0)
+        self._socket.set(zmq.RCVTIMEO, int(DEADLINE * 1000))
+        self._socket.set(zmq.XPUB_VERBOSE, 1)
+        port = self._socket.bind_to_random_port("tcp://127.0.0.1")
+        self.endpoint = f"tcp://127.0.0.1:{port}"
+
+    def await_subscriber(self, *topics: str) -> None:
+        awaited = {b"\x01" + topic.encode() for topic in topics or ("atom-updates",)}
+        while awaited:
+            awaited.discard(self._socket.recv())
+
+    def publish(self, payload: dict[str, Any] | bytes, topic: str = "atom-updates") -> None:
+        frame = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        self.send([topic.encode(), frame])
+
+    def send(self, frames: list[bytes]) -> None:
+        self._socket.send_multipart(frames)
+
+    def close(self) -> None:
+        self._context.destroy()
+
+
+@pytest.fixture
+def bus() -> Iterator[Bus]:
+    bus = Bus()
+    yield bus
+    bus.close()
+
+
+@pytest.fixture(scope="session")
+def _span_exporter() -> InMemorySpanExporter:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    return exporter
+
+
+@pytest.fixture
+def spans(_span_exporter: InMemorySpanExporter) -> InMemorySpanExporter:
+    """Collect the spans that this process ends."""
+    _span_exporter.clear()
+    return _span_exporter
+
+
+class Process:
+    """A process whose output lines can be awaited."""
+
+    def __init__(self, arguments: list[str], environ: dict[str, str], directory: Path) -> None:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+        self._process = subprocess.Popen(
+            [sys.executable, *arguments],
+            env=inherited | {"OTEL_TRACES_EXPORTER": "none", "PYTHONUNBUFFERED": "1"} | environ,
+            cwd=directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._queue: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as stdout:
+            for line in stdout:
+                self.lines.append(line)
+                self._queue.put(line)
+
+    def await_line(self, part: str) -> str:
+        try:
+            while part not in (line := self._queue.get(timeout=DEADLINE)):
+                pass
+        except queue.Empty:
+            pytest.fail(f"no line with {part!r} in {self.lines}")
+        return line
+
+    def await_log(self, message: str) -> dict[str, Any]:
+        log: dict[str, Any] = json.loads(self.await_line(f'"message": "{message}"'))
+        return log
+
+    def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        status = self._process.wait(DEADLINE)
+        self._reader.join()
+        return status
+
+    def stop(self) -> dict[str, Any]:
+        """Stop a consumer, which must succeed, and return its last log line with the totals."""
+        self.signal()
+        assert self.wait() == 0, self.lines
+        log: dict[str, Any] = json.loads(self.lines[-1])
+        assert log["message"] == "stopped"
+        return log
+
+    def kill(self) -> None:
+        self._process.kill()
+        self.wait()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Start Python processes, with arguments and variables, that end with the test at the latest."""
+    processes: list[Process] = []
+
+    def start(*arguments: str, **environ: str) -> Process:
+        processes.append(Process([*arguments], environ, tmp_path))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+
+
+class Database:
+    """A database as seen by somebody else than the consumer."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._engine = sa.create_engine(
+            url.replace("postgresql:", "postgresql+psycopg:"), poolclass=sa.NullPool
+        )
+
+    def execute(self, statement: str) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(sa.text(statement))
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        with self._engine.begin() as connection:
+            return [tuple(row) for row in connection.execute(sa.text(statement))]
+
+    def count(self, table: str = "atom_updates") -> int:
+        count: int = self.rows(f"SELECT count(*) FROM {table}")[0][0]
+        return count
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Make writing impossible for a while."""
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN EXCLUSIVE")
+            yield
+
+
+class Cluster:
+    """A PostgreSQL server of our own; it refuses to run as root, so root becomes nobody."""
+
+    def __init__(self, programs: Path) -> None:
+        self._programs = programs
+        self._directory = Path(tempfile.mkdtemp(prefix="atomwire-postgresql-"))
+        self._user: list[str] = []
+        if os.geteuid() == 0:
+            shutil.chown(self._directory, "nobody")
+            self._user = ["setpriv", "--reuid=nobody", "--clear-groups"]
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = free.getsockname()[1]
+        self._call("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+        self.start()
+
+    def start(self) -> None:
+        options = f"-p {self._port} -h 127.0.0.1 -k {self._directory} -F"
+        self._call("pg_ctl", "start", "-w", "-l", f"{self._directory}/log", "-o", options)
+
+    def stop(self) -> None:
+        self._call("pg_ctl", "stop", "-w", "-m", "fast")
+
+    def database(self, name: str) -> Database:
+        server = f"postgresql://postgres:a-password@127.0.0.1:{self._port}"
+        administration = sa.create_engine(
+            f"{server}/postgres".replace("postgresql:", "postgresql+psycopg:"),
+            isolation_level="AUTOCOMMIT",
+            poolclass=sa.NullPool,
+        )
+        with administration.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        return ClusterDatabase(f"{server}/{name}", self)
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self._directory)
+
+    def _call(self, program: str, *arguments: str) -> None:
+        # Into a file: the server inherits the output, and would keep a pipe open for ever.
+        with tempfile.TemporaryFile() as output:
+            command = [
+                *self._user,
+                str(self._programs / program),
+                "-D",
+                f"{self._directory}/data",
+                *arguments,
+            ]
+            status = subprocess.call(command, cwd="/", stdout=output, stderr=output)
+            output.seek(0)
+            assert status == 0, output.read().decode()
+
+
+class ClusterDatabase(Database):
+    def __init__(self, url: str, cluster: Cluster) -> None:
+        super().__init__(url)
+        self._cluster = cluster
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        self._cluster.stop()
+        yield
+        self._cluster.start()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("no PostgreSQL server in /usr/lib/postgresql: apt-get install postgresql")
+    cluster = Cluster(found[-1].parent)
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    """Each kind of database in turn, empty."""
+    if request.param == "sqlite":
+        return Database(f"sqlite:///{tmp_path}/atomwire.sqlite")
+    cluster: Cluster = request.getfixturevalue("cluster")
+    return cluster.database(f"test_{time.monotonic_ns()}")
+
+
+class Collector:
+    """Receives OTLP, by gRPC and by HTTP."""
+
+    def __init__(self) -> None:
+        self.requests: list[trace_service_pb2.ExportTraceServiceRequest] = []
+        self._grpc = grpc.server(ThreadPoolExecutor(1))
+        add_servicer: Callable[..., None] = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
+        add_servicer(_Servicer(self), self._grpc)
+        port = self._grpc.add_insecure_port("127.0.0.1:0")
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), lambda *args: _Handler(self, *args))
+        self.endpoints = {
+            "grpc": f"http://127.0.0.1:{port}",
+            "http/protobuf": f"http://127.0.0.1:{self._http.server_port}",
+        }
+        self._grpc.start()
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    def spans(self) -> list[Span]:
+        return [
+            span
+            for request in self.requests
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+
+    def services(self) -> set[str]:
+        return {
+            attribute.value.string_value
+            for request in self.requests
+            for resource in request.resource_spans
+            for attribute in resource.resource.attributes
+            if attribute.key == "service.name"
+        }
+
+    def close(self) -> None:
+        self._grpc.stop(None).wait()
+        self._http.shutdown()
+        self._thread.join()
+        self._http.server_close()
+
+
+class _Servicer(trace_service_pb2_grpc.TraceServiceServicer):
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+
+    def Export(  # noqa: N802 - gRPC's name
+        self, request: trace_service_pb2.ExportTraceServiceRequest, _context: grpc.ServicerContext
+    ) -> trace_service_pb2.ExportTraceServiceResponse:
+        self._collector.requests.append(request)
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def __init__(self, collector: Collector, *args: Any) -> None:
+        self._collector = collector
+        super().__init__(*args)
+
+    def do_POST(self) -> None:
+        assert self.path == "/v1/traces"
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self._collector.requests.append(trace_service_pb2.ExportTraceServiceRequest.FromString(body))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    collector = Collector()
+    yield collector
+    collector.close()

@@ -1,0 +1,387 @@
+"""`python -m atomwire`: a real process between a real bus and a real database."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import PARENT_ID, SESSION, TRACE_ID, Database, eventually, ledger, update
+
+from atomwire import LEDGER_TOPIC
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Bus, Collector, Process
+
+OTHER_RELAY = "fedcba9876543210"
+
+
+@pytest.fixture
+def consumer(run: Callable[..., Process], bus: Bus, database: Database) -> Process:
+    return start(run, bus, database)
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Database:
+    return Database(f"sqlite:///{tmp_path}/atomwire.sqlite")
+
+
+def start(run: Callable[..., Process], bus: Bus, database: Database, **environ: str) -> Process:
+    process = run("-m", "atomwire", ATOMWIRE_BUS=bus.endpoint, DATABASE_URL=database.url, **environ)
+    process.await_log("subscribed")
+    bus.await_subscriber("atom-updates", LEDGER_TOPIC)
+    return process
+
+
+def test_an_update_becomes_a_row(bus: Bus, consumer: Process, database: Database) -> None:
+    value = '{"b":1.10,  "a":"\\u0000\\ud800 é", "b":null}'
+    bus.publish(json.dumps(update(key="c", value="HERE")).replace('"HERE"', value).encode())
+    bus.publish(update(1, value=None))
+    bus.publish(update(2, value=..., error="TypeError"))
+    eventually(lambda: database.count() == 3)
+    assert consumer.stop()["updates"]["stored"] == 3
+    assert database.rows(
+        "SELECT session, seq, key, CAST(value AS TEXT), error, trace_id, topic, relay_id, relay_seq"
+        " FROM atom_updates ORDER BY seq"
+    ) == [
+        (SESSION, 0, "c", value, None, TRACE_ID, "atom-updates", "0123456789abcdef", 0),
+        (SESSION, 1, "cart", "null", None, TRACE_ID, "atom-updates", "0123456789abcdef", 1),
+        (SESSION, 2, "cart", None, "TypeError", TRACE_ID, "atom-updates", "0123456789abcdef", 2),
+    ]
+    utc = "time" if "sqlite" in database.url else "CAST(time AT TIME ZONE 'UTC' AS TEXT)"
+    times = database.rows(f"SELECT DISTINCT {utc}, stored_at IS NULL FROM atom_updates")
+    assert times == [("2026-11-21 02:30:44.123456", False)]
+
+
+def test_an_update_that_comes_twice_makes_one_row(bus: Bus, consumer: Process, database: Database) -> None:
+    for relay_seq, seq in enumerate([0, 0, 1, 0, 1]):
+        bus.publish(update(seq, value=relay_seq, relay={"id": OTHER_RELAY, "seq": relay_seq}))
+    bus.publish(update(9, relay={"id": OTHER_RELAY, "seq": 5}))
+    eventually(lambda: database.count() == 3)
+    totals = consumer.stop()
+    assert totals["updates"] == {"received": 6, "stored": 3, "duplicates": 3, "refused": 0, "unstored": 0}
+    assert totals["bus_lost"] == 0
+    assert database.rows("SELECT seq, CAST(value AS TEXT) FROM atom_updates WHERE seq < 2 ORDER BY seq") == [
+        (0, "0"),
+        (1, "2"),
+    ]
+
+
+def test_the_ledger_becomes_rows(bus: Bus, consumer: Process, database: Database) -> None:
+    lost = [{"first": 3, "last": 9, "reason": "queue_full"}, {"first": 11, "last": 11, "reason": "too_large"}]
+    for relay_seq in range(2):
+        bus.publish(ledger(relay_seq, lost=lost), LEDGER_TOPIC)
+    for relay_seq, next_seq in enumerate([10, 42, 42, 7], start=2):
+        bus.publish(ledger(relay_seq, end=True, next_seq=next_seq, reason=f"at {next_seq}"), LEDGER_TOPIC)
+    bus.publish(update())
+    eventually(database.count)
+    totals = consumer.stop()
+    assert totals["ledger"] == {"received": 6, "stored": 3, "duplicates": 3, "refused": 0, "unstored": 0}
+    assert totals["browser_lost"] == 8
+    assert totals["bus_lost"] == 0
+    assert database.rows(
+        "SELECT session, first_seq, last_seq, reason FROM session_losses ORDER BY first_seq"
+    ) == [
+        (SESSION, 3, 9, "queue_full"),
+        (SESSION, 11, 11, "too_large"),
+    ]
+    assert database.rows("SELECT session, next_seq, reason FROM session_ends") == [(SESSION, 42, "at 42")]
+
+
+def test_gaps_on_the_bus_become_rows(bus: Bus, consumer: Process, database: Database) -> None:
+    seqs = itertools.count()
+
+    def publish(relay: str, relay_seq: int, topic: str = "atom-updates") -> None:
+        bus.publish(update(next(seqs), relay={"id": relay, "seq": relay_seq}), topic)
+
+    first = "00000000000000aa"
+    publish(first, 100)  # published since long before this consumer: no loss
+    publish(first, 101)
+    publish(first, 103)
+    publish(first, 110)
+    publish(first, 50, "atom-updates.cart")  # nor this, for the same reason
+    publish(OTHER_RELAY, 2)  # but this relay started after the consumer
+    publish(OTHER_RELAY, 3)
+    publish(OTHER_RELAY, 1, "atom-updates.cart")
+    eventually(lambda: database.count() == 8)
+    assert consumer.stop()["bus_lost"] == 10
+    assert database.rows(
+        "SELECT relay_id, topic, first_seq, last_seq FROM bus_gaps ORDER BY relay_id, topic, first_seq"
+    ) == [
+        (first, "atom-updates", 102, 102),
+        (first, "atom-updates", 104, 109),
+        (OTHER_RELAY, "atom-updates", 0, 1),
+        (OTHER_RELAY, "atom-updates.cart", 0, 0),
+    ]
+
+
+def test_bad_messages_are_skipped(bus: Bus, consumer: Process, database: Database) -> None:
+    bus.publish(b"\xff\xff")
+    bus.publish(update(key="\n\x1b[2J" * 1000))
+    bus.publish(update(5))
+    eventually(database.count)
+    totals = consumer.stop()
+    assert totals["bad"] == {"payload: not UTF-8": 1, "key: longer than 4096 bytes": 1}
+    assert totals["updates"]["stored"] == 1
+    # Every line is JSON of one line, whatever was in the messages.
+    assert [json.loads(line)["message"] for line in consumer.lines][1:3] == [
+        "bad message skipped: payload: not UTF-8",
+        "bad message skipped: key: longer than 4096 bytes",
+    ]
+
+
+def test_client_strings_are_escaped_in_the_log(bus: Bus, consumer: Process, database: Database) -> None:
+    topic = "atom-updates.\n\x1b[2J{}\u202e"
+    for relay_seq in (0, 2):
+        bus.publish(update(relay_seq), topic)
+    eventually(lambda: database.count() == 2)
+    gap = consumer.await_line("bus gap")
+    assert gap.rstrip("\n").isprintable()
+    assert gap.isascii()
+    assert json.loads(gap)["topic"] == topic
+    consumer.stop()
+
+
+def test_a_database_that_is_away_costs_nothing(bus: Bus, consumer: Process, database: Database) -> None:
+    bus.publish(update(0))
+    eventually(lambda: database.count() == 1)
+    with database.away():
+        for seq in range(1, 50):
+            bus.publish(update(seq))
+        consumer.await_log("database unavailable, retrying")
+    eventually(lambda: database.count() == 50)
+    totals = consumer.stop()
+    assert totals["updates"]["stored"] + totals["updates"]["duplicates"] == 50
+    assert sum("database unavailable" in line for line in consumer.lines) == 1
+
+
+def test_a_stop_while_the_database_is_away_says_what_is_unstored(
+    bus: Bus, consumer: Process, database: Database
+) -> None:
+    bus.publish(update(0))
+    eventually(lambda: database.count() == 1)
+    with database.away():
+        bus.publish(update(7))
+        consumer.await_log("database unavailable, retrying")
+        consumer.signal()
+        failure = consumer.await_log("stopped with a message unstored")
+        assert consumer.wait() == 1
+    assert (failure["session"], failure["seq"]) == (SESSION, 7)
+    assert json.loads(consumer.lines[-1])["updates"]["unstored"] == 1
+
+
+def test_a_database_that_is_away_at_the_start_is_awaited(
+    run: Callable[..., Process], bus: Bus, database: Database
+) -> None:
+    with database.away():
+        process = run("-m", "atomwire", ATOMWIRE_BUS=bus.endpoint, DATABASE_URL=database.url)
+        process.await_log("database unavailable, retrying")
+    process.await_log("subscribed")
+    process.stop()
+
+
+REFUSALS = {
+    "sqlite": [
+        (
+            "CREATE TRIGGER refuse BEFORE INSERT ON atom_updates WHEN NEW.key = 'refuse me'"
+            " BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+    ],
+    "postgresql": [
+        (
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql"
+            " AS $$ BEGIN RAISE 'no' USING ERRCODE = 'statement_too_complex'; END $$"
+        ),
+        (
+            "CREATE TRIGGER refuse BEFORE INSERT ON atom_updates FOR EACH ROW"
+            " WHEN (NEW.key = 'refuse me') EXECUTE FUNCTION refuse()"
+        ),
+    ],
+}
+
+
+def test_what_the_database_refuses_is_counted_and_blocks_nothing(
+    bus: Bus, consumer: Process, database: Database
+) -> None:
+    for statement in REFUSALS[database.url.partition(":")[0]]:
+        database.execute(statement)
+    bus.publish(update(0))
+    bus.publish(update(3, key="refuse me"))
+    bus.publish(update(4))
+    eventually(lambda: database.count() == 2)
+    totals = consumer.stop()
+    assert totals["updates"] == {"received": 3, "stored": 2, "duplicates": 0, "refused": 1, "unstored": 0}
+    assert database.rows("SELECT first_seq, last_seq FROM bus_gaps") == [(1, 2)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_well(
+    number: signal.Signals, bus: Bus, run: Callable[..., Process], sqlite: Database
+) -> None:
+    consumer = start(run, bus, sqlite)
+    consumer.signal(number)
+    assert consumer.wait() == 0
+    assert json.loads(consumer.lines[-1])["message"] == "stopped"
+
+
+def test_a_stop_amid_a_flood_leaves_whole_books(
+    bus: Bus, run: Callable[..., Process], sqlite: Database
+) -> None:
+    consumer = start(run, bus, sqlite)
+    for seq in range(5_000):
+        bus.publish(update(seq))
+    eventually(sqlite.count)
+    updates = consumer.stop()["updates"]
+    assert updates["received"] == updates["stored"] == sqlite.count()
+    assert sqlite.rows("SELECT max(seq) + 1 FROM atom_updates") == [(updates["stored"],)]
+
+
+def test_sqlite_can_be_read_meanwhile(bus: Bus, run: Callable[..., Process], tmp_path: Path) -> None:
+    path = tmp_path / "atomwire.sqlite"
+    consumer = start(run, bus, Database(f"sqlite:///{path}"))
+    with sqlite3.connect(path) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM atom_updates").fetchone() == (0,)
+        bus.publish(update())
+        eventually(Database(f"sqlite:///{path}").count)
+    reader.close()
+    consumer.stop()
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_the_statement_is_a_child_of_the_update(
+    protocol: str, bus: Bus, run: Callable[..., Process], database: Database, collector: Collector
+) -> None:
+    consumer = start(
+        run,
+        bus,
+        database,
+        OTEL_TRACES_EXPORTER="otlp",
+        OTEL_EXPORTER_OTLP_PROTOCOL=protocol,
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoints[protocol],
+    )
+    bus.publish(ledger(end=True, next_seq=3, reason="closed"), LEDGER_TOPIC)
+    bus.publish(update(0))
+    bus.publish(update(1, traceparent=f"00-{TRACE_ID}-{PARENT_ID}-00"))
+    eventually(lambda: len(collector.spans()) == 2)
+    consumer.stop()
+    # Of all statements only the sampled update's: one trace, one root, no orphan.
+    process, statement = sorted(collector.spans(), key=lambda span: span.start_time_unix_nano)
+    assert (process.name, process.kind) == ("process atom-updates", process.SPAN_KIND_CONSUMER)
+    assert process.trace_id.hex() == statement.trace_id.hex() == TRACE_ID
+    assert process.parent_span_id.hex() == PARENT_ID
+    assert statement.parent_span_id == process.span_id
+    assert statement.kind == statement.SPAN_KIND_CLIENT
+    attributes = {attribute.key: attribute.value.string_value for attribute in statement.attributes}
+    assert attributes["db.query.text"].startswith("INSERT INTO atom_updates")
+    assert attributes["db.system.name"] == ("sqlite" if "sqlite" in database.url else "postgresql")
+    assert collector.services() == {"atomwire-consumer"}
+
+
+def test_the_service_can_be_named(
+    bus: Bus, run: Callable[..., Process], sqlite: Database, collector: Collector
+) -> None:
+    consumer = start(
+        run,
+        bus,
+        sqlite,
+        OTEL_TRACES_EXPORTER="otlp",
+        OTEL_SERVICE_NAME="orders",
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoints["grpc"],
+    )
+    bus.publish(update())
+    eventually(sqlite.count)
+    consumer.stop()
+    assert collector.services() == {"orders"}  # flushed on the way out
+
+
+def test_without_a_collector_it_consumes_and_ends(
+    bus: Bus, run: Callable[..., Process], sqlite: Database
+) -> None:
+    with_nobody = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+    consumer = start(run, bus, sqlite, **with_nobody)
+    bus.publish(update())
+    eventually(sqlite.count)
+    assert consumer.stop()["updates"]["stored"] == 1
+
+
+def test_the_password_is_not_logged(bus: Bus, consumer: Process, database: Database) -> None:
+    bus.publish(update())
+    eventually(database.count)
+    consumer.stop()
+    subscribed: dict[str, Any] = json.loads(consumer.lines[0])
+    assert (subscribed["endpoint"], subscribed["topic"]) == (bus.endpoint, "atom-updates")
+    assert "a-password" not in "".join(consumer.lines)
+
+
+def test_flags_win_over_variables_and_the_default_is_a_local_file(
+    bus: Bus, run: Callable[..., Process], sqlite: Database
+) -> None:
+    environ = {"ATOMWIRE_BUS": "tcp://127.0.0.1:1", "ATOMWIRE_TOPIC": "nothing", "DATABASE_URL": ""}
+    process = run("-m", "atomwire", "consume", "--bus", bus.endpoint, "--topic", "orders", **environ)
+    assert process.await_log("subscribed")["database"] == "sqlite:///atomwire.sqlite"
+    bus.await_subscriber("orders", LEDGER_TOPIC)
+    bus.publish(update(), "orders")
+    eventually(sqlite.count)
+    process.stop()
+
+
+def test_all_that_is_wrong_with_the_configuration_is_said_at_once(run: Callable[..., Process]) -> None:
+    process = run(
+        "-m",
+        "atomwire",
+        "--bus=localhost",
+        "--database-ulr=mysql://user:a-password@host/db",
+        ATOMWIRE_TOPIC="t" * 5_000,
+        DATABASE_URL="mysql://user:a-password@host/db",
+        OTEL_TRACES_EXPORTER="zipkin",
+        OTEL_EXPORTER_OTLP_PROTOCOL="http/json",
+    )
+    assert process.wait() == 64
+    assert process.lines == [
+        "atomwire: unknown argument --database-ulr\n",
+        "atomwire: --bus (ATOMWIRE_BUS): not tcp://host:port (1 to 65535) or ipc://path\n",
+        "atomwire: --topic (ATOMWIRE_TOPIC): longer than 1024 bytes\n",
+        "atomwire: --database-url (DATABASE_URL): neither sqlite:// nor postgresql://\n",
+        "atomwire: OTEL_TRACES_EXPORTER: not one of otlp, none\n",
+        "atomwire: OTEL_EXPORTER_OTLP_PROTOCOL: not one of grpc, http/protobuf\n",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--bus"], "argument --bus: expected one argument"),
+        (
+            ["--bus", "tcp://127.0.0.1:65536"],
+            "--bus (ATOMWIRE_BUS): not tcp://host:port (1 to 65535) or ipc://path",
+        ),
+        (["--bus", "tcp://*:5555"], "--bus (ATOMWIRE_BUS): Invalid argument (addr='tcp://*:5555')"),
+        (["--database-url", "nonsense"], "--database-url (DATABASE_URL): not a database URL"),
+        (["--database-url", "sqlite://"], "--database-url (DATABASE_URL): names no SQLite file"),
+        (
+            ["--database-url", "sqlite:////nowhere/at/all.sqlite"],
+            "--database-url (DATABASE_URL): the SQLite file's directory does not exist",
+        ),
+    ],
+)
+def test_a_wrong_flag_is_named(arguments: list[str], problem: str, run: Callable[..., Process]) -> None:
+    process = run("-m", "atomwire", *arguments)
+    assert process.wait() == 64
+    assert process.lines[-1] == f"atomwire: {problem}\n"
+
+
+def test_help_and_version(run: Callable[..., Process]) -> None:
+    for arguments, expected in ((["--help"], "consume"), (["consume", "--help"], "DATABASE_URL")):
+        process = run("-m", "atomwire", *arguments)
+        assert process.wait() == 0
+        assert expected in "".join(process.lines)
+    version = run("-m", "atomwire", "--version")
+    version.await_line("0.1.0")
+    assert version.wait() == 0

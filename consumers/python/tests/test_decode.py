@@ -1,0 +1,220 @@
+"""`_decode`: any bytes become an object or a `BadMessage`."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from conftest import RELAY, SESSION, TRACE_ID, ledger, update
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from atomwire import LEDGER_TOPIC, BadMessage, Ledger, Loss, Message, SessionEnd, Update
+from atomwire._message import _decode
+
+TOPIC = b"atom-updates"
+LEDGER = LEDGER_TOPIC.encode()
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=8,
+)
+VALID = [
+    update(),
+    update(tracestate="a=b", error="TypeError"),
+    ledger(lost=[{"first": 3, "last": 9, "reason": "queue_full"}]),
+    ledger(end=True, next_seq=42, reason="closed"),
+]
+
+
+def decode(payload: dict[str, Any] | str, topic: bytes = TOPIC) -> Message:
+    text = payload if isinstance(payload, str) else json.dumps(payload)
+    return _decode([topic, text.encode()])
+
+
+def decode_update(payload: dict[str, Any] | str) -> Update:
+    message = decode(payload)
+    assert isinstance(message, Update)
+    return message
+
+
+def check_total(frames: list[bytes]) -> None:
+    with suppress(BadMessage):
+        assert isinstance(_decode(frames), (Update, Ledger, SessionEnd))
+
+
+def test_an_update() -> None:
+    assert decode(update(7, tracestate="vendor=1", error="TypeError")) == Update(
+        topic="atom-updates",
+        key="cart",
+        value={"items": [7]},
+        value_json='{"items": [7]}',
+        traceparent=f"00-{TRACE_ID}-00f067aa0ba902b7-03",
+        tracestate="vendor=1",
+        session=SESSION,
+        seq=7,
+        time=datetime(2026, 11, 21, 2, 30, 44, 123456, timezone.utc),
+        error="TypeError",
+        relay_id=RELAY,
+        relay_seq=7,
+    )
+
+
+def test_losses_and_ends_of_sessions() -> None:
+    lost = [{"first": 3, "last": 9, "reason": "queue_full"}, {"first": 11, "last": 11, "reason": "too_large"}]
+    assert decode(ledger(4, lost=lost), LEDGER) == Ledger(
+        LEDGER_TOPIC, SESSION, (Loss(3, 9, "queue_full"), Loss(11, 11, "too_large")), RELAY, 4
+    )
+    assert decode(ledger(5, end=True, next_seq=42, reason="closed"), LEDGER) == SessionEnd(
+        LEDGER_TOPIC, SESSION, 42, "closed", RELAY, 5
+    )
+
+
+def test_a_null_is_a_value_and_an_absent_one_is_none() -> None:
+    null, absent = decode_update(update(value=None)), decode_update(update(value=...))
+    assert (null.value, null.value_json, null.has_value) == (None, "null", True)
+    assert (absent.value, absent.value_json, absent.has_value) == (None, None, False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"b":1,  "a":2, "b":3}',
+        "1.10",
+        "1e400",
+        "123456789012345678901234567890",
+        '"\\ud800\\u0000"',
+        "\t[1 ,\n2]",
+        '"é"',
+    ],
+)
+def test_the_text_of_a_value_stays_exact(text: str) -> None:
+    payload = json.dumps(update(value="HERE")).replace('"HERE"', text)
+    assert decode_update(payload).value_json == text.strip()
+
+
+@given(JSON, st.sampled_from([None, 2]), st.booleans())
+def test_every_value_comes_back(value: Any, indent: int | None, ascii_only: bool) -> None:
+    payload = json.dumps(update(value=value), indent=indent, ensure_ascii=ascii_only)
+    message = decode_update(payload)
+    assert message.value == value
+    assert message.value_json is not None
+    assert json.loads(message.value_json) == value
+    assert message.value_json in payload
+
+
+@pytest.mark.parametrize(
+    ("time", "microsecond"),
+    [
+        ("2026-01-02T03:04:05Z", 0),
+        ("2026-01-02T03:04:05.5Z", 500_000),
+        ("2026-01-02T03:04:05.123456789Z", 123_456),
+    ],
+)
+def test_times_keep_their_microseconds(time: str, microsecond: int) -> None:
+    assert decode_update(update(time=time)).time == datetime(2026, 1, 2, 3, 4, 5, microsecond, timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"key": ...}, "key: not a string"),
+        ({"key": 1}, "key: not a string"),
+        ({"key": "k" * 4097}, "key: longer than 4096 bytes"),
+        ({"key": "é" * 2049}, "key: longer than 4096 bytes"),
+        ({"key": "a\0b"}, "key: holds U+0000, which no PostgreSQL text can"),
+        ({"key": "\ud800"}, "key: holds a lone surrogate"),
+        ({"traceparent": ...}, "traceparent: not a string"),
+        ({"traceparent": f"00-{'0' * 32}-{'1' * 16}-01"}, "traceparent: malformed"),
+        ({"traceparent": f"00-{'1' * 32}-{'0' * 16}-01"}, "traceparent: malformed"),
+        ({"traceparent": f"ff-{'1' * 32}-{'1' * 16}-01"}, "traceparent: malformed"),
+        ({"tracestate": None}, "tracestate: not a string"),
+        ({"session": SESSION.upper()}, "session: malformed"),
+        ({"seq": -1}, "seq: not an integer from 0 to 9223372036854775807"),
+        ({"seq": 2**63}, "seq: not an integer from 0 to 9223372036854775807"),
+        ({"seq": True}, "seq: not an integer from 0 to 9223372036854775807"),
+        ({"seq": 1.0}, "seq: not an integer from 0 to 9223372036854775807"),
+        ({"time": "2026-11-21T02:30:44"}, "time: not an RFC 3339 time in UTC (…Z)"),
+        ({"time": "2026-02-30T02:30:44Z"}, "time: no such date or time"),
+        ({"error": 5}, "error: not a string"),
+        ({"relay": "r"}, "relay: not an object"),
+        ({"relay": {"id": "r", "seq": 0}}, "relay.id: malformed"),
+        ({"relay": {"id": RELAY}}, "relay.seq: not an integer from 0 to 9223372036854775807"),
+    ],
+)
+def test_what_is_wrong_with_an_update_is_named(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(BadMessage) as raised:
+        decode(update(**changes))
+    assert str(raised.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({}, "lost: not an array of losses, or empty"),
+        ({"lost": []}, "lost: not an array of losses, or empty"),
+        ({"lost": [7]}, "lost[]: not an object"),
+        ({"lost": [{"first": 2, "last": 1, "reason": "r"}]}, "lost[].first: greater than lost[].last"),
+        ({"lost": [{"first": 2, "last": 2}]}, "lost[].reason: not a string"),
+        ({"end": False}, "end: not true"),
+        ({"end": True, "reason": "r"}, "next_seq: not an integer from 0 to 9223372036854775807"),
+    ],
+)
+def test_what_is_wrong_with_the_ledger_is_named(members: dict[str, Any], reason: str) -> None:
+    with pytest.raises(BadMessage) as raised:
+        decode(ledger(**members), LEDGER)
+    assert str(raised.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("frames", "reason"),
+    [
+        ([], "frames: not two, [topic, payload]"),
+        ([TOPIC, b"{}", b""], "frames: not two, [topic, payload]"),
+        ([b"\xff", b"{}"], "topic: not UTF-8"),
+        ([b"t" * 1025, b"{}"], "topic: longer than 1024 bytes"),
+        ([TOPIC, b"\xff"], "payload: not UTF-8"),
+        ([TOPIC, b" " * (1024 * 1024 + 1)], "payload: longer than 1048576 bytes"),
+        ([TOPIC, b""], "payload: not a JSON object"),
+        ([TOPIC, b"[]"], "payload: not a JSON object"),
+        ([TOPIC, b'{"key":"a"'], "payload: not a JSON object"),
+        ([TOPIC, b'{"key":"a"}x'], "payload: not a JSON object"),
+        ([TOPIC, b'{1:"a"}'], "payload: not a JSON object"),
+        ([TOPIC, b'{"value":NaN}'], "payload: not a JSON object"),
+        ([TOPIC, b'{"value":-Infinity}'], "payload: not a JSON object"),
+        ([TOPIC, b'{"value":' + b"[" * 100_000], "payload: nested too deeply"),
+        (
+            [TOPIC, b'{"value":' + b"9" * 5_000 + b"}"],
+            "payload: holds an integer of more digits than Python reads",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_frames_is_named(frames: list[bytes], reason: str) -> None:
+    with pytest.raises(BadMessage) as raised:
+        _decode(frames)
+    assert str(raised.value) == reason
+
+
+@given(st.lists(st.binary(), max_size=3))
+@example([TOPIC, b"\xef\xbb\xbf{}"])
+def test_any_frames(frames: list[bytes]) -> None:
+    check_total(frames)
+
+
+@given(st.sampled_from([TOPIC, LEDGER]), st.sampled_from(VALID), st.data())
+def test_any_change_to_a_valid_message(topic: bytes, valid: dict[str, Any], data: st.DataObject) -> None:
+    payload = bytearray(json.dumps(valid).encode())
+    at = data.draw(st.integers(0, len(payload) - 1))
+    payload[at] = data.draw(st.integers(0, 255))
+    check_total([topic, bytes(payload)])
+    check_total([topic, bytes(payload[:at])])
+
+
+@given(st.sampled_from([TOPIC, LEDGER]), st.sampled_from(VALID), st.data())
+def test_any_member_of_any_type(topic: bytes, valid: dict[str, Any], data: st.DataObject) -> None:
+    member = data.draw(st.sampled_from(sorted(valid)))
+    check_total([topic, json.dumps(valid | {member: data.draw(JSON)}).encode()])

@@ -1,0 +1,76 @@
+// Where things are, and what the machine must have.
+
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+export const at = (...parts) => join(root, ...parts);
+
+export const python = at('.venv', 'bin', 'python');
+export const relay = at('target', 'release', 'atomwire-relay');
+
+/** A problem that the user can mend; shown as one line, without a stack. */
+export class Remedy extends Error {}
+
+function version(command, args = ['--version']) {
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' });
+  return status === 0
+    ? /(\d+)\.(\d+)/
+        .exec(stdout + stderr)
+        ?.slice(1)
+        .map(Number)
+    : undefined;
+}
+
+function atLeast(found, [major, minor]) {
+  return found && (found[0] > major || (found[0] === major && found[1] >= minor));
+}
+
+/** Throws a Remedy that names every program that is missing or too old. */
+export function checkPrograms({ browser = false } = {}) {
+  const wanted = [
+    [atLeast(version('node'), [20, 0]), 'Node 20 or newer is needed: https://nodejs.org'],
+    [version('cargo'), 'Rust is needed: https://rustup.rs'],
+    [version('c++'), 'a C++ compiler is needed (for libzmq): apt-get install g++, or xcode-select --install'],
+    [
+      atLeast(version('python3'), [3, 10]),
+      'Python 3.10 or newer is needed: https://www.python.org/downloads',
+    ],
+    [
+      spawnSync('python3', ['-c', 'import venv, ensurepip']).status === 0,
+      "Python's venv module is needed: apt-get install python3-venv",
+    ],
+    [
+      !browser || chromium(),
+      'Chromium is needed for the tests: apt-get install chromium chromium-driver, or set CHROMIUM to its path',
+    ],
+    [
+      !browser || version(process.env.CHROMEDRIVER ?? 'chromedriver'),
+      'ChromeDriver is needed for the tests: apt-get install chromium-driver, or set CHROMEDRIVER to its path',
+    ],
+  ];
+  const missing = wanted.filter(([found]) => !found).map(([, remedy]) => remedy);
+  if (missing.length > 0) throw new Remedy(missing.join('\n'));
+}
+
+/** The Chromium to test with. */
+export function chromium() {
+  const places = [
+    process.env.CHROMIUM,
+    '/usr/bin/chromium',
+    '/usr/bin/chromium-browser',
+    '/usr/bin/google-chrome',
+  ];
+  return places.find((place) => place && existsSync(place));
+}
+
+/** The Rust toolchain named in rust-toolchain.toml, with the browser's target. */
+export function missingRustTarget() {
+  const { stdout } = spawnSync('rustc', ['--print', 'target-libdir', '--target', 'wasm32-unknown-unknown'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  return !stdout || !existsSync(stdout.trim());
+}

@@ -1,0 +1,84 @@
+// npm test: everything, in the order in which it fails fastest. `npm test -- rust python` runs these alone.
+
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import {
+  buildDemo,
+  buildEmitter,
+  buildRelay,
+  installNodePackages,
+  installPythonPackages,
+} from './lib/build.mjs';
+import { at, checkPrograms, chromium, Remedy, root } from './lib/project.mjs';
+import { run } from './lib/run.mjs';
+
+const venv = (program) => at('.venv/bin', program);
+
+/** Runs with its output on the screen: a test runner's own is the best there is. */
+function show(command, args, options = {}) {
+  console.log(`\n▸ ${[command.replace(`${root}/`, ''), ...args].join(' ')}`);
+  const env = { ...process.env, CHROMIUM: chromium(), ...options.env };
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, {
+      cwd: options.cwd ?? root,
+      env,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+    child.on('error', reject);
+    child.on('close', (code) => {
+      if (code === 0) resolve(undefined);
+      else reject(new Remedy(`✗ ${command} ${args.join(' ')} ended with ${code}`));
+    });
+  });
+}
+
+const stages = {
+  async lint() {
+    await show('npx', ['biome', 'ci', '.']);
+    await show('cargo', ['fmt', '--all', '--check']);
+    await show('cargo', ['clippy', '--workspace', '--all-targets', '--locked', '--', '-D', 'warnings']);
+    await show(venv('ruff'), ['check', 'consumers/python']);
+    await show(venv('ruff'), ['format', '--check', 'consumers/python']);
+    await show(venv('mypy'), ['--config-file', 'consumers/python/pyproject.toml', 'consumers/python']);
+  },
+  async rust() {
+    await show('cargo', ['test', '--workspace', '--locked']);
+  },
+  async python() {
+    await show(venv('pytest'), ['consumers/python']);
+  },
+  async typescript() {
+    await buildEmitter();
+    await show('npx', ['tsc', '--build']);
+    await show('npm', ['test', '--workspace', 'atomwire']);
+  },
+  async wasm() {
+    await buildRelay();
+    await show('npm', ['run', 'test:wasm', '--workspace', 'atomwire']);
+  },
+  async e2e() {
+    await buildRelay();
+    await buildEmitter();
+    await buildDemo();
+    await show('npm', ['test', '--workspace', 'e2e']);
+  },
+};
+
+await run(async () => {
+  const names = process.argv.slice(2);
+  const unknown = names.filter((name) => !(name in stages));
+  if (unknown.length > 0)
+    throw new Remedy(`${unknown.join(', ')}: stages are ${Object.keys(stages).join(', ')}`);
+  checkPrograms({ browser: true });
+  if (!existsSync(at('package-lock.json'))) throw new Remedy('package-lock.json is missing');
+  await installNodePackages();
+  await installPythonPackages(['dev', 'e2e']);
+  const started = Date.now();
+  for (const [name, stage] of Object.entries(stages)) {
+    if (names.length > 0 && !names.includes(name)) continue;
+    const since = Date.now();
+    await stage();
+    console.log(`✓ ${name} (${Math.round((Date.now() - since) / 1000)} s)`);
+  }
+  console.log(`\n✓ all tests pass (${Math.round((Date.now() - started) / 1000)} s)`);
+});
