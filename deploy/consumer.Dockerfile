@@ -1,0 +1,16 @@
+# syntax=docker/dockerfile:1
+
+FROM python:3.14.6-slim-trixie AS build
+RUN python -m venv /venv
+RUN --mount=type=bind,source=consumers/python,target=/src,rw \
+    --mount=type=cache,target=/root/.cache/pip,sharing=locked \
+    /venv/bin/pip install '/src[postgresql]'
+
+FROM python:3.14.6-slim-trixie
+COPY --from=build /venv /venv
+ENV PATH=/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+USER 10001:10001
+# No HEALTHCHECK: the consumer listens on nothing. It exits when it cannot go on, and is restarted.
+ENTRYPOINT ["atomwire-consumer"]

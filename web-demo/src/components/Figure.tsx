@@ -1,0 +1,20 @@
+import styles from './Figure.module.css';
+
+interface FigureProps {
+  label: string;
+  value: number;
+}
+
+/** One number of the emitter's account. Not announced as it changes: it changes with every click. */
+export function Figure({ label, value }: FigureProps) {
+  return (
+    <span className={styles.figure}>
+      <span aria-hidden="true" className={styles.label}>
+        {label}
+      </span>
+      <output aria-label={label} aria-live="off" className={styles.value}>
+        {value}
+      </output>
+    </span>
+  );
+}
