@@ -39,7 +39,7 @@ const stages = {
     await show('cargo', ['clippy', '--workspace', '--all-targets', '--locked', '--', '-D', 'warnings']);
     await show(venv('ruff'), ['check', 'consumers/python']);
     await show(venv('ruff'), ['format', '--check', 'consumers/python']);
-    await show(venv('mypy'), ['--config-file', 'consumers/python/pyproject.toml', 'consumers/python']);
+    await show(venv('mypy'), ['--strict', '.'], { cwd: at('consumers/python') });
   },
   async rust() {
     await show('cargo', ['test', '--workspace', '--locked']);
@@ -49,7 +49,8 @@ const stages = {
   },
   async typescript() {
     await buildEmitter();
-    await show('npx', ['tsc', '--build']);
+    for (const room of ['emitter-wasm', 'web-demo', 'e2e']) await show('npx', ['tsc', '--noEmit', '--project', room]);
+    await show('node', ['--test', 'trace-view/tests/page/']);
     await show('npm', ['test', '--workspace', 'atomwire']);
   },
   async wasm() {

@@ -119,6 +119,10 @@ async fn run(mut settings: Settings) -> Result<(), String> {
     }
     let signalled = shutdown::on_signal(relay.draining.clone());
     server::run(listener, Arc::clone(&relay), dev.as_ref().map(|dev| dev.store.router())).await;
+    if let Some(dev) = &dev {
+        // The pages' live streams would otherwise be waited for; the receivers go on until the end.
+        dev.store.close();
+    }
     shutdown::drain(relay, bus_thread, export_thread).await;
     signalled.abort();
     Ok(())

@@ -94,12 +94,13 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The whole message as one oneof: its last field's number and content.
-pub(crate) fn oneof(message: &[u8]) -> Result<(u64, &[u8]), Malformed> {
-    let mut frame = Err(Malformed("the frame is empty"));
-    for field in Fields(message) {
-        let field = field?;
-        frame = Ok((field.number, field.content.bytes()?));
+/// The message in a frame: its field number and content. There is exactly one. Of several of one kind
+/// protobuf would make one, and with them what was counted in each alone.
+pub(crate) fn oneof(frame: &[u8]) -> Result<(u64, &[u8]), Malformed> {
+    let mut fields = Fields(frame);
+    let field = fields.next().ok_or(Malformed("the frame is empty"))??;
+    if fields.next().is_some() {
+        return Err(Malformed("more than one message in a frame"));
     }
-    frame
+    Ok((field.number, field.content.bytes()?))
 }

@@ -18,7 +18,7 @@ pub use queue::{Key, NewUpdate, Stats};
 use crate::clock::{Clock, Exchange, Offset};
 use crate::ids::{IdStream, Ids};
 use crate::{IdSeed, LostReason, Micros, SessionId, limits};
-use frames::{Rejected, ServerFrame, Times};
+use frames::{Rejected, Room, ServerFrame, Times};
 use queue::Queue;
 
 /// How long the first update of a batch waits for company. Half of the 100 ms below which people
@@ -83,11 +83,12 @@ struct Connection {
     /// Updates below this number may be sent.
     granted: u64,
     batch_updates: usize,
-    frame_bytes: usize,
+    room: Room,
     /// When the frames in flight were sent, with the number after their last update: for the clock.
     sent: Option<(u64, Micros)>,
     hello_at: Micros,
     keys_sent: usize,
+    said_bye: bool,
 }
 
 /// What a relay that is going away asked for.
@@ -195,10 +196,11 @@ impl Emitter {
             welcomed: false,
             granted: 0,
             batch_updates: limits::BATCH_UPDATES,
-            frame_bytes: limits::FRAME_BYTES,
+            room: Room::of(limits::FRAME_BYTES),
             sent: None,
             hello_at: now,
             keys_sent: 0,
+            said_bye: false,
         });
         frames::hello(&self.config, self.queue.first_unsettled(), now)
     }
@@ -248,7 +250,8 @@ impl Emitter {
                 connection.heartbeat = heartbeat;
                 // A limit left out (zero) is the protocol's own; one beyond it does not count.
                 connection.batch_updates = bound(offered.batch_updates, limits::BATCH_UPDATES);
-                connection.frame_bytes = bound(offered.frame_bytes, limits::FRAME_BYTES);
+                let frame_bytes = bound(offered.frame_bytes, limits::FRAME_BYTES);
+                connection.room = Room::of(frame_bytes.max(limits::FRAME_BYTES_MIN));
                 let sent_at = connection.hello_at;
                 self.clock.sample(exchange(sent_at, times, now));
                 self.settle(next_seq, credit, &rejected);
@@ -285,6 +288,9 @@ impl Emitter {
     /// What to do now.
     pub fn step(&mut self, now: Micros) -> Step {
         let Some(connection) = &mut self.connection else { return Step::Wait(None) };
+        // A clock that was set back does not make a silent relay look alive for longer.
+        connection.heard_at = connection.heard_at.min(now);
+        connection.pinged_at = connection.pinged_at.min(now);
         let silent_at = connection.heard_at.saturating_add(connection.heartbeat.saturating_mul(2));
         if now >= silent_at {
             return Step::Close;
@@ -292,23 +298,28 @@ impl Emitter {
         if !connection.welcomed {
             return Step::Wait(Some(silent_at));
         }
-        let flush_at = self.queue.flush_at(connection.granted, self.hurry);
+        let flush_at = self.queue.flush_at(connection.granted, self.hurry, now);
         if flush_at.is_some_and(|at| at <= now) {
-            let batch =
-                self.queue.batch(connection.granted, connection.batch_updates, connection.frame_bytes);
             let new_keys = &self.keys[connection.keys_sent..];
-            connection.keys_sent = self.keys.len();
-            // Only the newest frame is timed: its answer is the one that no later frame delays.
-            connection.sent = Some((batch.end, now));
+            let new_keys = &new_keys[..connection.room.keys(new_keys)];
+            connection.keys_sent += new_keys.len();
+            // Updates wait until all keys are introduced, theirs may be the last.
+            let introduced = connection.keys_sent == self.keys.len();
+            let batch_updates = if introduced { connection.batch_updates } else { 0 };
+            let batch = self.queue.batch(connection.granted, batch_updates, connection.room);
+            if introduced {
+                // Only the newest frame is timed: its answer is the one that no later frame delays.
+                connection.sent = Some((batch.end, now));
+            }
             return Step::Send(frames::batch(&batch, new_keys, self.clock.offset()));
         }
         if self.queue.all_sent() {
             self.hurry = self.bye;
             if self.bye && self.queue.all_settled() {
-                if connection.pinged_at == Micros::MAX {
+                if connection.said_bye {
                     return Step::Close;
                 }
-                connection.pinged_at = Micros::MAX;
+                connection.said_bye = true;
                 return Step::Send(frames::bye(self.queue.created()));
             }
         }

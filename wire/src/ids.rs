@@ -25,21 +25,22 @@ pub struct Ids {
 #[derive(Debug)]
 pub struct IdStream {
     cipher: ChaCha12Rng,
-    position: u64,
+    /// The position that needs no seek; none behind the last.
+    next: Option<u64>,
 }
 
 impl IdStream {
     /// The stream under `seed`.
     pub fn new(seed: IdSeed) -> Self {
-        Self { cipher: ChaCha12Rng::from_seed(seed), position: 0 }
+        Self { cipher: ChaCha12Rng::from_seed(seed), next: Some(0) }
     }
 
     /// The ids at `position`; the next position costs no seek.
     pub fn at(&mut self, position: u64) -> Ids {
-        if position != self.position {
+        if self.next != Some(position) {
             self.cipher.set_word_pos(u128::from(position) * u128::from(WORDS));
         }
-        self.position = position.wrapping_add(1);
+        self.next = position.checked_add(1);
         let mut bytes = [0; 4 * WORDS as usize];
         self.cipher.fill_bytes(&mut bytes);
         let [trace @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = bytes;

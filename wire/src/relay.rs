@@ -12,7 +12,7 @@ mod accept;
 mod ledger;
 mod shape;
 
-pub use accept::{Accepted, Update};
+pub use accept::{Accepted, Refusal, Update, check_value};
 pub use ledger::{Ledger, WrongSeed};
 
 use crate::clock::Offset;
@@ -26,13 +26,13 @@ use std::sync::Arc;
 /// What a relay takes, and says in `Welcome`.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Bytes of one frame.
+    /// Bytes of one frame, [`limits::FRAME_BYTES_MIN`] or more.
     pub frame_bytes: usize,
     /// Updates of one batch.
     pub batch_updates: usize,
     /// Bytes of one value.
     pub value_bytes: usize,
-    /// Updates that one connection may have unsettled.
+    /// Updates that one connection may have unsettled, up to [`limits::REJECTED_RANGES`].
     pub credit: u32,
     /// After how many milliseconds of silence a client sends a `Ping`.
     pub heartbeat_interval_ms: u32,
@@ -44,8 +44,7 @@ impl Default for Limits {
             frame_bytes: limits::FRAME_BYTES,
             batch_updates: limits::BATCH_UPDATES,
             value_bytes: limits::VALUE_BYTES,
-            // 100 ms of one browser that writes 40,000 times a second; more only fills queues.
-            credit: 4096,
+            credit: limits::REJECTED_RANGES as u32,
             // Under the 30 to 60 s after which proxies drop silent connections.
             heartbeat_interval_ms: 20_000,
         }
@@ -106,6 +105,9 @@ pub enum Violation {
     },
 }
 
+/// The answer to whatever follows `Hello` too soon.
+const BEFORE_WELCOME: Violation = Violation::Order("a frame before welcome");
+
 /// A valid `Hello`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
@@ -154,8 +156,9 @@ pub struct Session {
 impl Session {
     /// A connection that waits for its `Hello`.
     pub fn new(limits: Limits) -> Self {
+        let credit = limits.credit.min(limits::REJECTED_RANGES as u32);
         Self {
-            limits,
+            limits: Limits { credit, ..limits },
             keys: Vec::new(),
             ledger: None,
             clock: Offset::default(),
@@ -186,6 +189,8 @@ impl Session {
             }
             (Some(client_frame::Frame::Hello(_)), Some(_)) => Err(Violation::Order("a second hello")),
             (_, None) => Err(Violation::Order("the first frame must be hello")),
+            // Nothing of a client that is not authorised yet goes anywhere.
+            (Some(_), Some(_)) if self.ledger.is_none() => Err(BEFORE_WELCOME),
             (Some(client_frame::Frame::Batch(batch)), _) => self.accept(batch, now).map(Event::Batch),
             (Some(client_frame::Frame::OtlpSpans(spans)), _) => {
                 Ok(Event::Spans(spans.export_trace_service_request))
@@ -194,12 +199,16 @@ impl Session {
                 let pong = proto::Pong { client_time_us: ping.client_time_us, times: Some(times(now, now)) };
                 Ok(Event::Reply(encode(server_frame::Frame::Pong(pong))))
             }
-            (Some(client_frame::Frame::Bye(bye)), _) => Ok(Event::Bye(bye.next_seq)),
+            (Some(client_frame::Frame::Bye(bye)), _) => {
+                seq_limit("bye.next_seq", limits::SEQ_END, bye.next_seq)?;
+                Ok(Event::Bye(bye.next_seq))
+            }
             (None, _) => Err(Violation::Schema("no frame of this version".into())),
         }
     }
 
-    /// Goes on with `ledger`; the answer is the `Welcome` to send.
+    /// Goes on with `ledger`, of whose updates none may still be on their way to the bus from an earlier
+    /// connection (see [`Session::is_settled`]); the answer is the `Welcome` to send.
     pub fn attach(&mut self, ledger: Ledger, now: Micros) -> Bytes {
         let next_seq = ledger.settled();
         self.acked = next_seq;
@@ -272,8 +281,12 @@ fn times(received_at_us: Micros, sent_at_us: Micros) -> proto::Times {
 }
 
 fn limit(field: &'static str, limit: usize, got: usize) -> Result<(), Violation> {
+    seq_limit(field, limit as u64, got as u64)
+}
+
+fn seq_limit(field: &'static str, limit: u64, got: u64) -> Result<(), Violation> {
     if got > limit {
-        return Err(Violation::Limit { field, limit: limit as u64, got: got as u64 });
+        return Err(Violation::Limit { field, limit, got });
     }
     Ok(())
 }
@@ -282,10 +295,7 @@ fn limit(field: &'static str, limit: usize, got: usize) -> Result<(), Violation>
 fn read_hello(hello: proto::Hello, now: Micros) -> Result<(Hello, Offset), Violation> {
     let clock = Offset { micros: now.wrapping_sub(hello.client_time_us) as i64, error: Micros::MAX };
     limit("hello.token", limits::TOKEN_BYTES, hello.token.len())?;
-    if hello.first_unacked_seq >= limits::SEQ_END {
-        let (limit, got) = (limits::SEQ_END - 1, hello.first_unacked_seq);
-        return Err(Violation::Limit { field: "hello.first_unacked_seq", limit, got });
-    }
+    seq_limit("hello.first_unacked_seq", limits::SEQ_END - 1, hello.first_unacked_seq)?;
     for attribute in &hello.resource {
         limit("hello.resource.key", limits::ATTRIBUTE_BYTES, attribute.key.len())?;
         limit("hello.resource.value", limits::ATTRIBUTE_BYTES, attribute.value.len())?;

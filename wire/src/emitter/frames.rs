@@ -20,6 +20,39 @@ const BYE: u32 = 5;
 /// Field number of `Batch.updates`.
 const BATCH_UPDATES: u32 = 4;
 
+/// A batch's tag, length and numbers, at their longest 51 bytes.
+const HEAD_BYTES: usize = 64;
+/// One `Batch.lost` at its longest: two tags and numbers of 8 bytes (2^53), the reason, tag and length.
+const LOST_BYTES: usize = 22;
+
+/// How a frame's bytes are shared out: whatever waits, the frame stays within what the relay takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// Bytes of new keys.
+    pub(super) keys: usize,
+    /// Lost ranges.
+    pub(super) lost: usize,
+    /// Bytes of updates: of the protocol's own 512 KiB these are 320, enough for the largest value.
+    pub(super) updates: usize,
+}
+
+impl Room {
+    pub(super) fn of(frame_bytes: usize) -> Self {
+        let eighth = (frame_bytes - HEAD_BYTES) / 8;
+        Self { keys: 2 * eighth, lost: (eighth / LOST_BYTES).min(limits::BATCH_LOST), updates: 5 * eighth }
+    }
+
+    /// How many of `keys` fit.
+    pub(super) fn keys(&self, keys: &[Box<str>]) -> usize {
+        let ends = keys.iter().scan(0, |end, key| {
+            // A tag, and a length of up to two bytes.
+            *end += key.len() + 3;
+            Some(*end)
+        });
+        ends.take_while(|end| *end <= self.keys).count()
+    }
+}
+
 pub(super) fn hello(config: &Config, first_unacked: u64, now: Micros) -> Vec<u8> {
     frame(HELLO, |hello| {
         hello.bytes(1, &config.session_id);
@@ -168,6 +201,9 @@ pub(super) enum ServerFrame {
 
 pub(super) fn decode(bytes: &[u8]) -> Result<ServerFrame, Malformed> {
     let (kind, body) = oneof(bytes)?;
+    if !(1..=4).contains(&kind) {
+        return Ok(ServerFrame::Unknown);
+    }
     let (mut numbers, mut times, mut limits) = ([0; 5], Times::default(), Offered::default());
     let (mut rejected, mut message) = (Vec::new(), "");
     for field in Fields(body) {
@@ -176,9 +212,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<ServerFrame, Malformed> {
         match (kind, field.number) {
             (1, 3) => limits = offered(field.content.bytes()?)?,
             (1, 5) | (2, 3) | (3, 2) => times = read_times(field.content.bytes()?)?,
+            (1, 6) | (2, 4) if rejected.len() == limits::REJECTED_RANGES => {
+                return Err(Malformed("more rejected ranges than the protocol allows"));
+            }
             (1, 6) | (2, 4) => rejected.push(read_rejected(field.content.bytes()?)?),
             (4, 4) => message = field.content.string()?,
-            (_, number @ 1..=4) => numbers[number as usize] = field.content.uint()?,
+            (1, number @ (1 | 2 | 4)) | (2, number @ (1 | 2)) | (3, number @ 1) | (4, number @ 1..=3) => {
+                numbers[number as usize] = field.content.uint()?;
+            }
             // A field of a later version.
             _ => {}
         }
@@ -192,14 +233,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<ServerFrame, Malformed> {
         }
         2 => ServerFrame::Ack { next_seq: first, credit: second, times, rejected },
         3 => ServerFrame::Pong { client_time: first, times },
-        4 => ServerFrame::GoAway {
+        _ => ServerFrame::GoAway {
             final_: matches!(first, 2..=4),
             // A relay can send its clients away for an hour at the most.
             reconnect_after: second.min(3_600_000) * 1_000,
             jitter: third.min(3_600_000) * 1_000,
             message: message.to_owned(),
         },
-        _ => ServerFrame::Unknown,
     })
 }
 

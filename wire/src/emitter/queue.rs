@@ -1,6 +1,6 @@
 //! Pending updates, encoded, and the account of all that were created.
 
-use super::frames::{self, Rejected};
+use super::frames::{self, Rejected, Room};
 use super::{FLUSH_AGE, FLUSH_BYTES, FLUSH_COUNT};
 use crate::{LostRange, LostReason, Micros, ParentContext, limits};
 use std::collections::VecDeque;
@@ -130,9 +130,15 @@ impl Queue {
             return;
         }
         let (first, last) = (self.created, self.created + count - 1);
+        // There is a bound to these as well: beyond it reasons are told apart in the counts alone.
+        let crowded = self.lost.len() >= self.max_updates;
         match self.lost.back_mut() {
             // A range whose tail may have been reported already is not grown, it gets a neighbour.
-            Some(newest) if newest.last + 1 == first && newest.reason == reason && first > self.sent_seq => {
+            Some(newest)
+                if newest.last + 1 == first
+                    && (newest.reason == reason || crowded)
+                    && first > self.sent_seq =>
+            {
                 newest.last = last;
             }
             _ => self.lost.push_back(LostRange { first, last, reason }),
@@ -167,7 +173,7 @@ impl Queue {
     }
 
     /// When the next batch is due; none while there is nothing to send or no credit to send it.
-    pub(super) fn flush_at(&self, granted: u64, hurry: bool) -> Option<Micros> {
+    pub(super) fn flush_at(&self, granted: u64, hurry: bool, now: Micros) -> Option<Micros> {
         if self.all_sent() || self.sent_seq >= granted {
             return None;
         }
@@ -176,31 +182,39 @@ impl Queue {
             // Lost ranges alone: nobody waits for them, and nothing would wake us later.
             None => return Some(0),
         };
+        // A clock that was set back does not make anybody wait longer.
         let due = hurry
+            || oldest > now
             || self.entries.len() - self.sent_entries >= FLUSH_COUNT
             || self.bytes.len() - self.sent_bytes >= FLUSH_BYTES;
         Some(if due { 0 } else { oldest.saturating_add(FLUSH_AGE) })
     }
 
     /// The next batch after what was sent: lost ranges, updates, lost ranges, without a hole, within
-    /// the credit and the relay's limits. At least one update goes, however large.
-    pub(super) fn batch(&mut self, granted: u64, max_updates: usize, max_bytes: usize) -> Batch<'_> {
-        // Half a frame for the updates; the other half is for new keys and lost ranges (at most
-        // 256 KiB and 8 KiB), and for the one value that is larger than the soft limit.
-        let soft = FLUSH_BYTES.min(max_bytes / 2);
+    /// the credit and the relay's limits. An update that this relay's frames cannot hold is lost.
+    pub(super) fn batch(&mut self, granted: u64, max_updates: usize, room: Room) -> Batch<'_> {
+        let soft = FLUSH_BYTES.min(room.updates);
         let mut lost = Vec::new();
-        let mut end = self.take_lost(self.sent_seq, &mut lost);
+        let mut end = self.take_lost(self.sent_seq, room.lost, &mut lost);
+        while self
+            .entries
+            .get(self.sent_entries)
+            .is_some_and(|it| it.seq == end && it.len as usize > room.updates)
+        {
+            self.give_up_next();
+            end = self.take_lost(end, room.lost, &mut lost);
+        }
         let first_seq = end;
         let (mut count, mut bytes) = (0, 0);
         while let Some(entry) = self.entries.get(self.sent_entries + count) {
             let len = entry.len as usize;
-            let fits = count == 0 || (count < max_updates && bytes + len <= soft);
+            let fits = count < max_updates && (count == 0 || bytes + len <= soft);
             if entry.seq != end || end >= granted || !fits {
                 break;
             }
             (count, bytes, end) = (count + 1, bytes + len, end + 1);
         }
-        end = self.take_lost(end, &mut lost);
+        end = self.take_lost(end, room.lost, &mut lost);
         let from = self.sent_bytes;
         self.sent_seq = end;
         self.sent_entries += count;
@@ -208,16 +222,26 @@ impl Queue {
         Batch { first_seq, updates: slices(&self.bytes, from, bytes), lost, end }
     }
 
-    fn take_lost(&self, mut end: u64, into: &mut Vec<LostRange>) -> u64 {
+    fn take_lost(&self, mut end: u64, most: usize, into: &mut Vec<LostRange>) -> u64 {
         let start = self.lost.partition_point(|range| range.first < end);
         for range in self.lost.range(start..) {
-            if range.first != end || into.len() == limits::BATCH_LOST {
+            if range.first != end || into.len() == most {
                 break;
             }
             into.push(*range);
             end = range.last + 1;
         }
         end
+    }
+
+    /// The oldest update that was not sent is too large to be.
+    fn give_up_next(&mut self) {
+        let Some(entry) = self.entries.remove(self.sent_entries) else { return };
+        self.bytes.drain(self.sent_bytes..self.sent_bytes + entry.len as usize);
+        let at = self.lost.partition_point(|range| range.first < entry.seq);
+        let reason = LostReason::TooLarge;
+        self.lost.insert(at, LostRange { first: entry.seq, last: entry.seq, reason });
+        self.lost_counts[reason as usize - 1] += 1;
     }
 
     /// Nothing counts as sent any more: the connection is gone.
@@ -229,12 +253,15 @@ impl Queue {
     /// what does not exist.
     pub(super) fn settle(&mut self, next_seq: u64, rejected: &[Rejected]) -> u64 {
         let next_seq = next_seq.min(self.created);
+        // Both are ascending.
+        let mut rejected = rejected.iter().peekable();
         while let Some(entry) = self.entries.front().copied().filter(|entry| entry.seq < next_seq) {
             self.entries.pop_front();
             self.bytes.drain(..entry.len as usize);
             self.sent_bytes = self.sent_bytes.saturating_sub(entry.len as usize);
             self.sent_entries = self.sent_entries.saturating_sub(1);
-            if rejected.iter().any(|range| (range.first..=range.last).contains(&entry.seq)) {
+            while rejected.next_if(|range| range.last < entry.seq).is_some() {}
+            if rejected.peek().is_some_and(|range| range.first <= entry.seq) {
                 self.lost_counts[LostReason::Rejected as usize - 1] += 1;
             } else {
                 self.acknowledged += 1;

@@ -1,6 +1,6 @@
 //! A batch becomes updates: resolved keys, derived ids, times on the relay's axis.
 
-use super::{Ledger, Session, Violation, limit};
+use super::{BEFORE_WELCOME, Ledger, Session, Violation, limit, seq_limit};
 use crate::clock::Offset;
 use crate::proto::{self, RejectReason};
 use crate::{LostRange, LostReason, Micros, ParentContext, limits};
@@ -59,7 +59,7 @@ enum Segment {
 impl Session {
     pub(super) fn accept(&mut self, batch: proto::Batch, now: Micros) -> Result<Accepted, Violation> {
         let Some(ledger) = &mut self.ledger else {
-            return Err(Violation::Order("a batch before welcome"));
+            return Err(BEFORE_WELCOME);
         };
         limit("keys of this connection", limits::KEYS, self.keys.len() + batch.new_keys.len())?;
         if batch.clock_error_us != 0 || batch.clock_offset_us != 0 {
@@ -90,10 +90,12 @@ impl Session {
                         let start = base
                             .wrapping_add_signed(update.start_offset_us)
                             .wrapping_add_signed(clock.micros);
+                        // Whatever the clocks say, a write was over before it arrived.
+                        let latest = now.saturating_sub(update.duration_us);
                         match read_update(
                             update,
                             seq,
-                            start.min(now),
+                            start.min(latest),
                             &self.keys,
                             ledger,
                             self.limits.value_bytes,
@@ -141,9 +143,7 @@ fn check_order(segments: &[(u64, u64, Segment)], mut next: u64, granted: u64) ->
         if *first < end {
             return Err(Violation::Overlap(*first));
         }
-        if *last >= limits::SEQ_END {
-            return Err(Violation::Limit { field: "seq", limit: limits::SEQ_END - 1, got: *last });
-        }
+        seq_limit("seq", limits::SEQ_END - 1, *last)?;
         if *first > next {
             return Err(Violation::Hole { expected: next, got: *first });
         }
@@ -156,11 +156,33 @@ fn check_order(segments: &[(u64, u64, Segment)], mut next: u64, granted: u64) ->
     Ok(())
 }
 
-/// An update that is wrong in itself.
-struct Refusal {
-    reason: RejectReason,
-    field: &'static str,
-    limit: usize,
+/// What is wrong with one update, and with it alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// The kind of fault.
+    pub reason: RejectReason,
+    /// The field that is wrong.
+    pub field: &'static str,
+    /// The limit that it breaks; zero where it is not about a size.
+    pub limit: usize,
+}
+
+/// Checks that `value` is JSON text of at most `limit` bytes which any reader on the bus can take.
+///
+/// # Errors
+/// A [`Refusal`] that names the limit.
+pub fn check_value(value: &[u8], limit: usize) -> Result<(), Refusal> {
+    let refused = |reason, field, limit| Err(Refusal { reason, field, limit });
+    if value.len() > limit {
+        return refused(RejectReason::TooLarge, "update.value", limit);
+    }
+    if serde_json::from_slice::<&RawValue>(value).is_err() {
+        return refused(RejectReason::InvalidJson, "update.value", 0);
+    }
+    if depth(value) > limits::VALUE_DEPTH {
+        return refused(RejectReason::TooLarge, "update.value depth", limits::VALUE_DEPTH);
+    }
+    Ok(())
 }
 
 fn read_update(
@@ -184,7 +206,6 @@ fn read_update(
         |pick: fn(&proto::Attribute) -> usize| update.attributes.iter().map(pick).max().unwrap_or(0);
     let parent = update.parent.map(read_parent).transpose()?;
     let sizes = [
-        ("update.value", value_bytes, update.value.as_ref().map_or(0, Bytes::len)),
         ("update.error.type", limits::ERROR_TYPE_BYTES, kind),
         ("update.error.message", limits::ATTRIBUTE_BYTES, message),
         ("update.attributes.key", limits::ATTRIBUTE_BYTES, longest(|it| it.key.len())),
@@ -194,12 +215,7 @@ fn read_update(
         return refused(RejectReason::TooLarge, field, limit);
     }
     if let Some(value) = &update.value {
-        if serde_json::from_slice::<&RawValue>(value).is_err() {
-            return refused(RejectReason::InvalidJson, "update.value", 0);
-        }
-        if depth(value) > limits::VALUE_DEPTH {
-            return refused(RejectReason::TooLarge, "update.value depth", limits::VALUE_DEPTH);
-        }
+        check_value(value, value_bytes)?;
     }
     let ids = ledger.ids(seq.wrapping_add_signed(update.id_offset));
     Ok(Update {
@@ -241,7 +257,7 @@ fn reason(number: i32) -> LostReason {
 }
 
 /// How deep the arrays and objects of valid JSON nest.
-pub(crate) fn depth(json: &[u8]) -> usize {
+fn depth(json: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for byte in json {
         match byte {

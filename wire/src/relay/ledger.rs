@@ -19,8 +19,18 @@ pub struct Ledger {
     accepted: u64,
     /// Everything below is also out of the relay's hands.
     settled: u64,
-    /// Refused ranges, ascending, for a client that missed the acknowledgement; the oldest go first.
-    rejected: VecDeque<proto::Rejected>,
+    /// Ascending, for a client that missed the acknowledgement; the oldest go first.
+    rejected: VecDeque<Rejected>,
+}
+
+/// Updates `first` to `last`, both included, that were refused for one reason.
+#[derive(Debug)]
+struct Rejected {
+    first: u64,
+    last: u64,
+    reason: RejectReason,
+    field: &'static str,
+    limit: u64,
 }
 
 impl Ledger {
@@ -71,23 +81,21 @@ impl Ledger {
         self.accepted = accepted;
     }
 
-    pub(super) fn reject(&mut self, seq: u64, reason: RejectReason, field: &str, limit: u64) {
-        if let Some(newest) = self.rejected.back_mut()
-            && newest.last + 1 == seq
-            && newest.reason == reason as i32
-            && newest.field == field
-        {
-            newest.last = seq;
-            return;
-        }
-        if self.rejected.len() == limits::REJECTED_RANGES {
-            self.rejected.pop_front();
-        }
-        let range =
-            proto::Rejected { first: seq, last: seq, reason: reason.into(), field: field.into(), limit };
+    pub(super) fn reject(&mut self, seq: u64, reason: RejectReason, field: &'static str, limit: u64) {
         // A bus drop is known later than a refusal of a younger update: keep the list ascending.
         let at = self.rejected.partition_point(|older| older.first < seq);
-        self.rejected.insert(at, range);
+        if let Some(older) = at.checked_sub(1).and_then(|before| self.rejected.get_mut(before))
+            && older.last + 1 == seq
+            && older.reason == reason
+            && older.field == field
+        {
+            older.last = seq;
+            return;
+        }
+        self.rejected.insert(at, Rejected { first: seq, last: seq, reason, field, limit });
+        if self.rejected.len() > limits::REJECTED_RANGES {
+            self.rejected.pop_front();
+        }
     }
 
     pub(super) fn settle(&mut self, end: u64, dropped: &[u64]) {
@@ -99,7 +107,14 @@ impl Ledger {
 
     /// The refused ranges from `first` up to what is settled.
     pub(super) fn rejected_from(&self, first: u64) -> Vec<proto::Rejected> {
-        let open = |range: &&proto::Rejected| range.last >= first && range.first < self.settled;
-        self.rejected.iter().filter(open).cloned().collect()
+        let open = |range: &&Rejected| range.last >= first && range.first < self.settled;
+        let tell = |range: &Rejected| proto::Rejected {
+            first: range.first,
+            last: range.last,
+            reason: range.reason.into(),
+            field: range.field.into(),
+            limit: range.limit,
+        };
+        self.rejected.iter().filter(open).map(tell).collect()
     }
 }

@@ -1,4 +1,12 @@
 //! The protocol through its public face.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod emitter;
 mod generated;
+mod hostile;
+mod ids;
+mod relay;
+mod round_trip;
+mod simulation;
+mod support;
+mod vectors;
