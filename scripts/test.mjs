@@ -8,6 +8,7 @@ import {
   buildRelay,
   installNodePackages,
   installPythonPackages,
+  installRust,
 } from './lib/build.mjs';
 import { at, checkPrograms, chromium, Remedy, root } from './lib/project.mjs';
 import { run } from './lib/run.mjs';
@@ -49,7 +50,8 @@ const stages = {
   },
   async typescript() {
     await buildEmitter();
-    for (const room of ['emitter-wasm', 'web-demo', 'e2e']) await show('npx', ['tsc', '--noEmit', '--project', room]);
+    for (const room of ['emitter-wasm', 'web-demo', 'e2e'])
+      await show('npx', ['tsc', '--noEmit', '--project', room]);
     await show('node', ['--test', 'trace-view/tests/page/']);
     await show('npm', ['test', '--workspace', 'atomwire']);
   },
@@ -72,8 +74,8 @@ await run(async () => {
     throw new Remedy(`${unknown.join(', ')}: stages are ${Object.keys(stages).join(', ')}`);
   checkPrograms({ browser: true });
   if (!existsSync(at('package-lock.json'))) throw new Remedy('package-lock.json is missing');
-  await installNodePackages();
-  await installPythonPackages(['dev', 'e2e']);
+  await installRust();
+  await Promise.all([installNodePackages(), installPythonPackages(['dev'])]);
   const started = Date.now();
   for (const [name, stage] of Object.entries(stages)) {
     if (names.length > 0 && !names.includes(name)) continue;

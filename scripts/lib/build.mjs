@@ -2,7 +2,7 @@
 
 import { existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { at, missingRustTarget, python } from './project.mjs';
+import { at, missingToolchain, python } from './project.mjs';
 import { step } from './run.mjs';
 
 const NOT_SOURCES = new Set(['node_modules', 'dist', 'target', 'tests', '.venv', '__pycache__', '.git']);
@@ -48,10 +48,12 @@ export async function installPythonPackages(extras = []) {
   });
 }
 
+export async function installRust() {
+  const missing = missingToolchain();
+  if (missing) await step('install the Rust toolchain', 'rustup', missing);
+}
+
 export async function buildRelay() {
-  if (missingRustTarget()) {
-    await step('add the wasm32 target', 'rustup', ['target', 'add', 'wasm32-unknown-unknown']);
-  }
   await step('build the relay', 'cargo', ['build', '--release', '--locked', '-p', 'atomwire-relay']);
 }
 
@@ -79,6 +81,7 @@ export async function buildDemo() {
 /** Everything that `npm start` runs. */
 export async function buildAll() {
   // The compiler keeps the cores busy while the registries keep the network busy.
+  await installRust();
   await Promise.all([buildRelay(), installNodePackages(), installPythonPackages()]);
   await buildEmitter();
   await buildDemo();

@@ -32,7 +32,11 @@ function atLeast(found, [major, minor]) {
 export function checkPrograms({ browser = false } = {}) {
   const wanted = [
     [atLeast(version('node'), [20, 0]), 'Node 20 or newer is needed: https://nodejs.org'],
-    [version('cargo'), 'Rust is needed: https://rustup.rs'],
+    // rustup brings the toolchain that rust-toolchain.toml names, when it has not yet.
+    [
+      version('rustup') ?? atLeast(version('cargo'), [1, 95]),
+      'Rust 1.95 or newer is needed: https://rustup.rs',
+    ],
     [version('c++'), 'a C++ compiler is needed (for libzmq): apt-get install g++, or xcode-select --install'],
     [
       atLeast(version('python3'), [3, 10]),
@@ -66,11 +70,13 @@ export function chromium() {
   return places.find((place) => place && existsSync(place));
 }
 
-/** The Rust toolchain named in rust-toolchain.toml, with the browser's target. */
-export function missingRustTarget() {
-  const { stdout } = spawnSync('rustc', ['--print', 'target-libdir', '--target', 'wasm32-unknown-unknown'], {
+/** What rust-toolchain.toml asks for and this machine lacks, as the command that brings it. */
+export function missingToolchain() {
+  if (!version('rustup')) return undefined;
+  if (!version('cargo')) return ['toolchain', 'install'];
+  const libraries = spawnSync('rustc', ['--print', 'target-libdir', '--target', 'wasm32-unknown-unknown'], {
     cwd: root,
     encoding: 'utf8',
   });
-  return !stdout || !existsSync(stdout.trim());
+  return existsSync(libraries.stdout?.trim() ?? '') ? undefined : ['target', 'add', 'wasm32-unknown-unknown'];
 }

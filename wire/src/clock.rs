@@ -28,11 +28,19 @@ pub struct Offset {
 const STAGES: usize = 8;
 
 /// Keeps the offset of the quickest of the last exchanges: the one that queues delayed least.
+///
+/// What is kept is also held: two spans of one trace may travel in different batches, and a child must
+/// not slip before its parent because the estimate moved by less than it was ever sure of. So the offset
+/// changes only when a newer one contradicts it or is far better.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
     samples: [Option<Offset>; STAGES],
     next: usize,
+    held: Option<Offset>,
 }
+
+/// How many times smaller the error of a new offset must be to replace one that it agrees with.
+const FAR_BETTER: Micros = 4;
 
 impl Clock {
     /// Takes an exchange into account. One whose times contradict themselves (the round trip
@@ -48,6 +56,14 @@ impl Clock {
         let micros = back.wrapping_add(round_trip / 2);
         self.samples[self.next] = Some(Offset { micros, error: round_trip.unsigned_abs().div_ceil(2) });
         self.next = (self.next + 1) % STAGES;
+        let best = self.samples.iter().flatten().min_by_key(|offset| offset.error).copied();
+        if let (Some(held), Some(best)) = (self.held, best)
+            && held.micros.abs_diff(best.micros) <= held.error.saturating_add(best.error)
+            && best.error > held.error / FAR_BETTER
+        {
+            return;
+        }
+        self.held = best;
     }
 
     /// Forgets all exchanges: the client's clock was set.
@@ -55,8 +71,8 @@ impl Clock {
         *self = Self::default();
     }
 
-    /// The best offset known; none before the first exchange.
+    /// The offset held; none before the first exchange.
     pub fn offset(&self) -> Option<Offset> {
-        self.samples.iter().flatten().min_by_key(|offset| offset.error).copied()
+        self.held
     }
 }

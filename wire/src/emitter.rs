@@ -21,8 +21,10 @@ use crate::{IdSeed, LostReason, Micros, SessionId, limits};
 use frames::{Rejected, Room, ServerFrame, Times};
 use queue::Queue;
 
-/// How long the first update of a batch waits for company. Half of the 100 ms below which people
-/// take an answer for immediate, so that a trace is there when the eye looks for it.
+/// How long an update waits for company after a quiet time: what one click writes goes together.
+const GATHER: Micros = 5_000;
+/// How long after a batch the next may go: 20 frames a second at the most from a page that writes without
+/// end. So a single click is in its trace at once, and a stream of writes is batched.
 const FLUSH_AGE: Micros = 50_000;
 /// A batch is sent without waiting once it has this many updates…
 const FLUSH_COUNT: usize = 256;
@@ -88,6 +90,8 @@ struct Connection {
     sent: Option<(u64, Micros)>,
     hello_at: Micros,
     keys_sent: usize,
+    /// When the last batch went.
+    flushed_at: Micros,
     said_bye: bool,
 }
 
@@ -200,6 +204,7 @@ impl Emitter {
             sent: None,
             hello_at: now,
             keys_sent: 0,
+            flushed_at: 0,
             said_bye: false,
         });
         frames::hello(&self.config, self.queue.first_unsettled(), now)
@@ -298,8 +303,10 @@ impl Emitter {
         if !connection.welcomed {
             return Step::Wait(Some(silent_at));
         }
-        let flush_at = self.queue.flush_at(connection.granted, self.hurry, now);
+        connection.flushed_at = connection.flushed_at.min(now);
+        let flush_at = self.queue.flush_at(connection.granted, self.hurry, connection.flushed_at, now);
         if flush_at.is_some_and(|at| at <= now) {
+            connection.flushed_at = now;
             let new_keys = &self.keys[connection.keys_sent..];
             let new_keys = &new_keys[..connection.room.keys(new_keys)];
             connection.keys_sent += new_keys.len();

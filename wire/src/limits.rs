@@ -48,7 +48,7 @@ pub const TOKEN_BYTES: usize = 4096;
 /// Sequence numbers stay below 2^53, so that any language's JSON numbers hold them exactly.
 pub const SEQ_END: u64 = 1 << 53;
 
-/// Rejected ranges that a ledger remembers for a client which missed the acknowledgement, and the
-/// greatest credit: were all updates in flight refused, each could still be named. 4,096 updates are
-/// 100 ms of one browser that writes 40,000 times a second; more only fills queues.
+/// Rejected ranges in one answer, and the greatest credit: were all updates in flight refused, each could
+/// still be named. 4,096 updates are 100 ms of one browser that writes 40,000 times a second; more
+/// only fills queues.
 pub const REJECTED_RANGES: usize = 4096;

@@ -231,7 +231,9 @@ impl Session {
 
     /// Gives the ledger back, for the session's next connection.
     pub fn detach(&mut self) -> Option<Ledger> {
-        self.ledger.take()
+        let mut ledger = self.ledger.take()?;
+        ledger.rest();
+        Some(ledger)
     }
 
     /// Everything below `end` is published, but for `dropped`, ascending, which the bus did not take.

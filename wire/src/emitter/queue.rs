@@ -1,7 +1,7 @@
 //! Pending updates, encoded, and the account of all that were created.
 
 use super::frames::{self, Rejected, Room};
-use super::{FLUSH_AGE, FLUSH_BYTES, FLUSH_COUNT};
+use super::{FLUSH_AGE, FLUSH_BYTES, FLUSH_COUNT, GATHER};
 use crate::{LostRange, LostReason, Micros, ParentContext, limits};
 use std::collections::VecDeque;
 
@@ -172,8 +172,15 @@ impl Queue {
         self.settled == self.created
     }
 
-    /// When the next batch is due; none while there is nothing to send or no credit to send it.
-    pub(super) fn flush_at(&self, granted: u64, hurry: bool, now: Micros) -> Option<Micros> {
+    /// When the next batch is due, the last having gone at `flushed_at`; none while there is nothing to
+    /// send or no credit to send it.
+    pub(super) fn flush_at(
+        &self,
+        granted: u64,
+        hurry: bool,
+        flushed_at: Micros,
+        now: Micros,
+    ) -> Option<Micros> {
         if self.all_sent() || self.sent_seq >= granted {
             return None;
         }
@@ -187,7 +194,8 @@ impl Queue {
             || oldest > now
             || self.entries.len() - self.sent_entries >= FLUSH_COUNT
             || self.bytes.len() - self.sent_bytes >= FLUSH_BYTES;
-        Some(if due { 0 } else { oldest.saturating_add(FLUSH_AGE) })
+        let at = oldest.saturating_add(GATHER).max(flushed_at.saturating_add(FLUSH_AGE));
+        Some(if due { 0 } else { at })
     }
 
     /// The next batch after what was sent: lost ranges, updates, lost ranges, without a hole, within

@@ -5,6 +5,10 @@ use crate::proto::{self, RejectReason};
 use crate::{IdSeed, limits};
 use std::collections::VecDeque;
 
+/// Rejected ranges that a ledger keeps between connections: 12 KB. Only a client that missed an
+/// acknowledgement of more than these takes the oldest for acknowledged.
+const KEPT_RANGES: usize = 256;
+
 /// Somebody else's session: the `Hello`'s `id_seed` is not the one that opened it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("hello.id_seed is not the one that opened this session")]
@@ -96,6 +100,12 @@ impl Ledger {
         if self.rejected.len() > limits::REJECTED_RANGES {
             self.rejected.pop_front();
         }
+    }
+
+    /// Nobody is connected: only what the next connection is likely to ask for stays.
+    pub(super) fn rest(&mut self) {
+        self.rejected.drain(..self.rejected.len().saturating_sub(KEPT_RANGES));
+        self.rejected.shrink_to_fit();
     }
 
     pub(super) fn settle(&mut self, end: u64, dropped: &[u64]) {

@@ -28,13 +28,24 @@ fn lost(emitter: &Emitter, reason: LostReason) -> u64 {
 }
 
 #[test]
-fn an_update_waits_for_company_but_not_long() {
+fn what_one_click_writes_goes_together_and_soon() {
     let mut emitter = connected(Emitter::new(config()), welcome(100));
     emitter.push(&write(0, "1"), NOW);
-    assert_eq!(emitter.step(NOW), Step::Wait(Some(NOW + 50 * MILLISECOND)));
-    emitter.push(&write(1, "2"), NOW + 20 * MILLISECOND);
-    let sent = frames(&mut emitter, NOW + 50 * MILLISECOND);
+    assert_eq!(emitter.step(NOW), Step::Wait(Some(NOW + 5 * MILLISECOND)));
+    emitter.push(&write(1, "2"), NOW + 4 * MILLISECOND);
+    let sent = frames(&mut emitter, NOW + 5 * MILLISECOND);
     assert_eq!(sent.iter().map(|it| batch(it).updates.len()).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn a_page_that_writes_without_end_sends_twenty_frames_a_second() {
+    let mut emitter = connected(Emitter::new(config()), welcome(2_000));
+    let mut sent = 0;
+    for millis in 0..1_000 {
+        emitter.push(&write(millis, "1"), NOW + millis * MILLISECOND);
+        sent += frames(&mut emitter, NOW + millis * MILLISECOND).len();
+    }
+    assert_eq!(sent, 20);
 }
 
 #[test]

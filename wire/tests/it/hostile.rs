@@ -80,7 +80,7 @@ fn a_varint_without_an_end() {
 
 #[test]
 fn a_frame_beyond_the_limit() {
-    refused_bytes(&[0; (512 << 10) + 1], "frame is 524289, the limit is 524288");
+    refused_bytes(&vec![0; (512 << 10) + 1], "frame is 524289, the limit is 524288");
 }
 
 #[test]

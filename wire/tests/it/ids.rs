@@ -1,5 +1,5 @@
-//! Derived ids against `vectors/ids.json` and against a ChaCha of this file's own, written from the
-//! paper (D. J. Bernstein, "ChaCha, a variant of Salsa20", 2008). `UPDATE_VECTORS=1 cargo test -p
+//! Derived ids against `vectors/ids.json` and against a cipher of this file's own, written from the
+//! paper (D. J. Bernstein, "`ChaCha`, a variant of `Salsa20`", 2008). `UPDATE_VECTORS=1 cargo test -p
 //! atomwire-wire` writes the vectors anew, from the latter.
 
 use crate::support::{hex, vector_file};
@@ -18,9 +18,8 @@ fn chacha(rounds: usize, key: &[u8; 32], counter: u64) -> [u8; 64] {
     let mut state = input;
     for round in 0..rounds {
         for lane in 0..4 {
-            // Columns, then diagonals.
-            let step = if round % 2 == 0 { 0 } else { 1 };
-            let [a, b, c, d] = [0, 1, 2, 3].map(|row| 4 * row + (lane + row * step) % 4);
+            // Columns and diagonals in turn.
+            let [a, b, c, d] = [0, 1, 2, 3].map(|row| 4 * row + (lane + row * (round % 2)) % 4);
             for (x, y, z, rotation) in [(a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)] {
                 state[x] = state[x].wrapping_add(state[y]);
                 state[z] = (state[z] ^ state[x]).rotate_left(rotation);

@@ -1,6 +1,7 @@
 //! The protocol through its public face.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod clock;
 mod emitter;
 mod generated;
 mod hostile;

@@ -125,6 +125,18 @@ fn a_client_that_missed_the_acknowledgement_is_told_again() {
 }
 
 #[test]
+fn a_ledger_without_a_connection_keeps_little() {
+    let mut session = welcomed(Limits::default());
+    let mut batch = updates(0, 1_000);
+    batch.updates.iter_mut().step_by(2).for_each(|bad| bad.value = Some("no JSON".into()));
+    let end = accept(&mut session, batch).end;
+    session.settled(end, &[]);
+    let (_, welcome) = resume(&mut session, 0);
+    let refused: Vec<_> = welcome.rejected.iter().map(|it| it.first).collect();
+    assert_eq!((refused.len(), refused.last()), (256, Some(&998)));
+}
+
+#[test]
 fn keys_begin_anew_with_each_connection() {
     let mut session = welcomed(Limits::default());
     let batch = proto::Batch { new_keys: vec!["cart".into()], ..Default::default() };
@@ -144,19 +156,26 @@ fn an_unknown_session_goes_on_where_its_client_says() {
 }
 
 #[test]
-fn times_are_moved_to_the_relays_clock_and_never_lie_ahead() {
+fn times_are_moved_to_the_relays_clock_and_a_write_is_over_before_it_arrives() {
     let mut session = welcomed(Limits::default());
     let update = |start_offset_us| proto::Update { start_offset_us, ..updates(0, 1).updates[0].clone() };
     let batch = proto::Batch {
         base_time_us: NOW - 1_000_000,
         clock_offset_us: 500,
         clock_error_us: 9,
-        updates: vec![update(0), update(999_400), update(999_600), update(i64::MIN), update(i64::MAX)],
+        updates: vec![
+            update(0),
+            update(999_400),
+            update(999_600),
+            proto::Update { duration_us: 200, ..update(999_400) },
+            update(i64::MIN),
+            update(i64::MAX),
+        ],
         ..Default::default()
     };
     let accepted = accept(&mut session, batch);
     let starts: Vec<_> = accepted.updates.iter().map(|it| it.start).collect();
-    assert_eq!(starts[..3], [NOW - 999_500, NOW - 100, NOW]);
+    assert_eq!(starts[..4], [NOW - 999_500, NOW - 100, NOW, NOW - 200], "over before it arrived");
     assert!(starts.iter().all(|start| *start <= NOW));
     assert_eq!(accepted.clock_error, 9);
 }

@@ -84,7 +84,10 @@ fn check(seq: usize, update: &Update, write: &Write) {
     assert_eq!(update.seq, seq as u64);
     assert_eq!(*update.key, *write.key);
     assert_eq!(update.value.as_deref(), write.value.as_deref().map(str::as_bytes));
-    assert_eq!((update.start, update.duration), (write.start.min(NOW), write.duration));
+    assert_eq!(
+        (update.start, update.duration),
+        (write.start.min(NOW.saturating_sub(write.duration)), write.duration)
+    );
     let error = write
         .error
         .as_ref()

@@ -241,10 +241,9 @@ fn annotate(mut bytes: &[u8], message: &MessageDescriptor, depth: usize, pieces:
 fn meaning(field: &FieldDescriptor, number: u64, content: &[u8]) -> String {
     let name = field.name();
     match field.kind() {
-        Kind::Message(_) => format!("{name}, {} bytes", content.len()),
         Kind::String => format!("{name} = {:?}", str::from_utf8(content).unwrap()),
         Kind::Bytes if name == "value" => format!("{name} = {}", str::from_utf8(content).unwrap()),
-        Kind::Bytes => format!("{name}, {} bytes", content.len()),
+        Kind::Bytes | Kind::Message(_) => format!("{name}, {} bytes", content.len()),
         Kind::Enum(kind) => format!("{name} = {}", kind.get_value(number as i32).unwrap().name()),
         Kind::Sint64 => format!("{name} = {}", (number >> 1) as i64 ^ -((number & 1) as i64)),
         Kind::Bool => format!("{name} = {}", number == 1),
@@ -262,14 +261,16 @@ fn text(vector: &Vector) -> String {
     let string = |text: &str| Value::from(text).to_string();
     let pieces: Vec<_> =
         pieces.iter().map(|(hex, meaning)| format!("      [\"{hex}\", {}]", string(meaning))).collect();
-    format!(
-        "  {{\n    \"name\": {},\n    \"note\": {},\n    \"frame\": {},\n    \"hex\": [\n{}\n    ],\n    \"message\": {}\n  }}",
-        string(vector.name),
-        string(vector.note),
-        string(vector.kind),
-        pieces.join(",\n"),
-        message.replace('\n', "\n    "),
-    )
+    let lines = [
+        "  {".to_owned(),
+        format!("    \"name\": {},", string(vector.name)),
+        format!("    \"note\": {},", string(vector.note)),
+        format!("    \"frame\": {},", string(vector.kind)),
+        format!("    \"hex\": [\n{}\n    ],", pieces.join(",\n")),
+        format!("    \"message\": {}", message.replace('\n', "\n    ")),
+        "  }".to_owned(),
+    ];
+    lines.join("\n")
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Randomness that can be had again: SplitMix64 (Steele, Lea, Flood, 2014).
+//! Randomness that can be had again: `SplitMix64` (Steele, Lea, Flood, 2014).
 
 pub(super) struct Rng(pub(super) u64);
 

@@ -1,0 +1,45 @@
+//! Hostile frames into the relay's machine. The input is a body of `POST /v1/batch`: frames, each
+//! preceded by its length as a varint.
+#![no_main]
+
+use atomwire_wire::relay::{Event, Ledger, Limits, Session};
+use bytes::{Buf, Bytes};
+use libfuzzer_sys::fuzz_target;
+use prost::encoding::decode_varint;
+
+const NOW: u64 = 1_795_219_200_000_000;
+
+fuzz_target!(|data: &[u8]| {
+    let mut body = Bytes::copy_from_slice(data);
+    let mut session = Session::new(Limits { credit: 2_000, ..Limits::default() });
+    let mut next = 0;
+    while body.has_remaining() {
+        let Ok(len) = decode_varint(&mut body) else { return };
+        let frame = body.split_to(body.len().min(len as usize));
+        match session.receive(&frame, NOW) {
+            Ok(Event::Hello(hello)) => {
+                next = hello.first_unacked_seq;
+                session.attach(Ledger::new(hello.id_seed, next), NOW);
+            }
+            Ok(Event::Batch(batch)) => {
+                let lost: u64 = batch.lost.iter().map(|range| range.last - range.first + 1).sum();
+                let fresh = (batch.updates.len() + batch.rejected.len()) as u64;
+                assert_eq!(batch.end - next, fresh + lost, "every number has one fate");
+                assert!(batch.updates.is_sorted_by(|a, b| a.seq < b.seq));
+                assert!(batch.updates.iter().all(|update| (next..batch.end).contains(&update.seq)));
+                assert!(batch.updates.iter().all(|update| update.start + update.duration <= NOW
+                    || update.start == 0));
+                next = batch.end;
+                let dropped: Vec<_> = batch.updates.iter().step_by(3).map(|update| update.seq).collect();
+                session.settled(next, &dropped);
+                assert!(session.is_settled());
+                session.ack(NOW);
+            }
+            Ok(_) => {}
+            Err(violation) => {
+                assert!(!violation.to_string().is_empty());
+                return;
+            }
+        }
+    }
+});

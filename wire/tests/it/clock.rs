@@ -1,0 +1,57 @@
+//! The offset to the relay's clock.
+
+use atomwire_wire::clock::{Clock, Exchange, Offset};
+
+/// An exchange with a relay whose clock is `ahead`, which took `there` and `back` on its way.
+fn exchange(ahead: i64, there: u64, back: u64) -> Exchange {
+    let client_sent = 1_000_000_000_u64;
+    let relay_received = (client_sent + there).wrapping_add_signed(ahead);
+    Exchange {
+        client_sent,
+        relay_received,
+        relay_sent: relay_received + 5,
+        client_received: client_sent + there + 5 + back,
+    }
+}
+
+#[test]
+fn the_offset_is_within_its_error() {
+    for (ahead, there, back) in
+        [(0, 100, 100), (86_400_000_000, 10, 900), (-86_400_000_000, 900, 10), (7, 0, 0)]
+    {
+        let mut clock = Clock::default();
+        clock.sample(exchange(ahead, there, back));
+        let Offset { micros, error } = clock.offset().unwrap();
+        assert!(micros.abs_diff(ahead) <= error, "{ahead}: {micros} ± {error}");
+    }
+}
+
+#[test]
+fn the_offset_is_held_while_nothing_contradicts_it() {
+    let mut clock = Clock::default();
+    clock.sample(exchange(5_000, 400, 600));
+    let held = clock.offset();
+    clock.sample(exchange(5_000, 300, 200));
+    assert_eq!(clock.offset(), held, "a little better is not worth a move");
+    clock.sample(exchange(5_000, 10, 10));
+    assert_eq!(clock.offset(), Some(Offset { micros: 5_000, error: 10 }), "far better is");
+}
+
+#[test]
+fn a_jump_is_followed_once_the_old_exchanges_are_forgotten() {
+    let mut clock = Clock::default();
+    clock.sample(exchange(0, 10, 10));
+    for _ in 0..8 {
+        clock.sample(exchange(3_600_000_000, 20, 20));
+    }
+    assert_eq!(clock.offset().unwrap().micros, 3_600_000_000);
+}
+
+#[test]
+fn an_exchange_that_contradicts_itself_is_ignored() {
+    let mut clock = Clock::default();
+    let good = exchange(0, 10, 10);
+    clock.sample(Exchange { client_received: good.client_sent - 1, ..good });
+    clock.sample(Exchange { relay_sent: good.relay_received - 1, ..good });
+    assert_eq!(clock.offset(), None);
+}
