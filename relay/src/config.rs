@@ -13,6 +13,9 @@ use std::net::SocketAddr;
 /// `EX_USAGE` of sysexits.h.
 pub(crate) const EX_USAGE: i32 = 64;
 
+/// What no topic of updates begins with.
+const OWN_TOPICS: &str = "atomwire.";
+
 /// Takes Atomwire updates from browsers by WebSocket, publishes them on ZeroMQ, exports their spans by OTLP.
 #[derive(Debug, Parser)]
 #[command(
@@ -166,8 +169,10 @@ fn topic(text: &str) -> Result<Topic, String> {
     if before.contains(['{', '}']) || after.as_ref().is_some_and(|after| after.contains(['{', '}'])) {
         return Err(format!("{text:?}: only {{key}} is known in a topic, once"));
     }
-    if before.starts_with("atomwire.") {
-        return Err(format!("{text:?}: topics that begin with \"atomwire.\" are the relay's own"));
+    // Whatever the key is: a browser must not write to the ledger's topic.
+    let open = after.is_some() && OWN_TOPICS.starts_with(before);
+    if open || before.starts_with(OWN_TOPICS) {
+        return Err(format!("{text:?}: topics that begin with {OWN_TOPICS:?}, as this one may, are the relay's own"));
     }
     Ok(Topic { before: before.to_owned(), after })
 }
@@ -207,6 +212,16 @@ mod tests {
     fn a_topic_may_hold_the_key() {
         let settings = read(&["--topic", "atom-updates.{key}!"], &[]).expect("valid");
         assert_eq!(settings.topic.of("cart"), "atom-updates.cart!");
+    }
+
+    #[test]
+    fn no_key_makes_a_topic_of_the_relays_own() {
+        for topic in ["{key}", "a{key}!", "atomwire.{key}", "atomwire.mine"] {
+            read(&["--topic", topic], &[]).expect_err(topic);
+        }
+        for topic in ["atomwire", "updates.{key}"] {
+            read(&["--topic", topic], &[]).expect(topic);
+        }
     }
 
     #[test]

@@ -5,12 +5,14 @@ use crate::stream::{self, Socket};
 use atomwire_wire::{SUBPROTOCOL, limits};
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// A connection's place among all; a socket keeps it after the upgrade.
@@ -19,6 +21,9 @@ pub(crate) struct Place(#[expect(dead_code, reason = "held, not read")] pub(crat
 
 /// A body: a frame of the largest size, and the `Hello` before it.
 const BODY_BYTES: usize = limits::FRAME_BYTES + 64 * 1024;
+
+/// How long a body may take: browsers send a page's last 64 KiB.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// All routes; `extra` are the trace view's, under `--dev`.
 pub(crate) fn router(relay: Arc<Relay>, extra: Option<Router>) -> Router {
@@ -49,11 +54,16 @@ async fn metrics(State(relay): State<Arc<Relay>>) -> impl IntoResponse {
 }
 
 /// Any page may call: there are no cookies, and a session is proved by its seed.
-async fn batch(State(relay): State<Arc<Relay>>, body: Bytes) -> impl IntoResponse {
-    let answer = stream::batch(relay, body).await;
+async fn batch(State(relay): State<Arc<Relay>>, request: Request) -> Result<Response, Response> {
+    let body = timeout(BODY_TIMEOUT, Bytes::from_request(request, &())).await;
+    let body = body.map_err(|_| StatusCode::REQUEST_TIMEOUT.into_response())?;
+    let body = body.map_err(IntoResponse::into_response)?;
+    // On a task of its own: when the page is gone, this future ends wherever it stands, and the session
+    // would never be given back.
+    let answer = relay.tasks.spawn(stream::batch(Arc::clone(&relay), body)).await.unwrap_or_default();
     let headers =
         [(header::CONTENT_TYPE, "application/octet-stream"), (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
-    (headers, answer)
+    Ok((headers, answer).into_response())
 }
 
 /// The contract that a client asks for.

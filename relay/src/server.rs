@@ -15,8 +15,9 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
-/// How long a client may take to send a request's head, and to think of the next.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take to send a request's head, and to think of the next. Half a head does not hold
+/// up a drain (`shutdown::DEADLINE`).
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The largest request head.
 const HEAD_BYTES: usize = 16 * 1024;

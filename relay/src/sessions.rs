@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Ledgers kept for sessions without a connection. At about 500 bytes each, 32 MB.
-const KEPT: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
+/// Ledgers kept for sessions without a connection. At about 500 bytes each, 8 MB; at the 12 KB that a hostile
+/// client can fill one with, 200 MB. Who is forgotten and comes back is told so by `Welcome`.
+const KEPT: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 
 /// And for how long: a laptop that sleeps through lunch goes on where it was.
 const KEPT_FOR: Duration = Duration::from_secs(3600);

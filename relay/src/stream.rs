@@ -15,6 +15,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use opentelemetry::trace::TraceFlags;
 use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -25,14 +26,23 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 const READ_BUFFER: usize = 4096;
 /// Written through: answers are small and few.
 const WRITE_BUFFER: usize = 0;
-/// A client that does not read its answers is cut off once this much waits for it.
-const WRITE_BUFFER_MAX: usize = 64 * 1024;
+/// A client that does not read its answers is cut off once this much waits for it. The largest answer is an
+/// acknowledgement that names every update in flight as refused: 56 bytes each, at the longest.
+const WRITE_BUFFER_MAX: usize = limits::REJECTED_RANGES * 56 + 1024;
 
-/// How long a client may take to take an answer.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take to take an answer: less than a drain takes (`shutdown::DEADLINE`), so that
+/// clients which do not read never hold one up.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a client may take to answer a goodbye.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A WebSocket, with bounded buffers and bounded patience.
-pub(crate) struct Socket(WebSocketStream<TokioIo<Upgraded>>);
+pub(crate) struct Socket {
+    stream: WebSocketStream<TokioIo<Upgraded>>,
+    /// A message beyond the limit came, and nobody has read it.
+    oversized: bool,
+}
 
 /// The other end is gone, or as good as gone.
 #[derive(Debug)]
@@ -46,34 +56,48 @@ impl Socket {
             .max_write_buffer_size(WRITE_BUFFER_MAX)
             .max_message_size(Some(limits::FRAME_BYTES))
             .max_frame_size(Some(limits::FRAME_BYTES));
-        Self(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await)
+        let stream =
+            WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+        Self { stream, oversized: false }
     }
 
     /// The next message; an error says what was wrong with it, in words for the client.
     async fn next(&mut self) -> Result<Message, (CloseCode, String)> {
-        match self.0.next().await {
+        match self.stream.next().await {
             Some(Ok(message)) => Ok(message),
-            Some(Err(Error::Capacity(error))) => Err((
-                CloseCode::Size,
-                format!("{error}: the limit of a message is {} bytes", limits::FRAME_BYTES),
-            )),
+            Some(Err(Error::Capacity(error))) => {
+                self.oversized = true;
+                let message = format!("{error}: the limit of a message is {} bytes", limits::FRAME_BYTES);
+                Err((CloseCode::Size, message))
+            }
+            Some(Err(error @ Error::Utf8(_))) => Err((CloseCode::Invalid, error.to_string())),
             Some(Err(error)) => Err((CloseCode::Protocol, error.to_string())),
             None => Err((CloseCode::Normal, String::new())),
         }
     }
 
     async fn send(&mut self, message: Message) -> Result<(), Gone> {
-        match timeout(WRITE_TIMEOUT, self.0.send(message)).await {
+        match timeout(WRITE_TIMEOUT, self.stream.send(message)).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(Gone),
         }
     }
 
+    /// Says goodbye, and reads until the client has done so, too. The system resets a connection that is
+    /// closed with something unread, and a reset overtakes what was said last.
     async fn close(&mut self, code: CloseCode, reason: &str) {
         // A close frame's reason has at most 123 bytes (RFC 6455, section 5.5).
         let reason = reason[..reason.floor_char_boundary(123)].to_owned();
         let frame = CloseFrame { code, reason: reason.into() };
-        let _ = timeout(WRITE_TIMEOUT, self.0.close(Some(frame))).await;
+        let goodbye = async {
+            self.stream.close(Some(frame)).await?;
+            while self.stream.next().await.transpose()?.is_some() {}
+            let mut rest = [0; READ_BUFFER];
+            while self.oversized && self.stream.get_mut().read(&mut rest).await? > 0 {}
+            Ok::<_, Error>(())
+        };
+        // Whoever is gone, or says nothing, is not waited for.
+        let _ = timeout(GOODBYE_TIMEOUT, goodbye).await;
     }
 }
 

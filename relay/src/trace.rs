@@ -19,6 +19,9 @@ use tokio::sync::mpsc::UnboundedSender;
 /// half a second, or a quiet relay in a collector's restart.
 const QUEUE_BYTES: usize = 32 * 1024 * 1024;
 
+/// A span as OTLP, without the texts that a client chooses.
+const SPAN_BYTES: usize = 256;
+
 /// The browser's own span.
 #[derive(Debug)]
 pub(crate) struct BrowserSpan {
@@ -68,7 +71,7 @@ impl Record {
         self.published_us = published_us.max(self.sending_us);
     }
 
-    /// What it takes in memory, roughly.
+    /// What it takes as OTLP, roughly; that is more than it takes in memory.
     pub(crate) fn weight(&self) -> usize {
         let text =
             |pairs: &[(String, String)]| pairs.iter().map(|(a, b)| a.len() + b.len() + 64).sum::<usize>();
@@ -76,7 +79,8 @@ impl Record {
             let error = span.error.as_ref().map_or(0, |(kind, message)| kind.len() + message.len());
             text(&span.attributes) + error + span.value.as_ref().map_or(0, Bytes::len)
         });
-        size_of::<Self>() + self.tracestate.len() + browser
+        let each = SPAN_BYTES + self.tracestate.len() + self.key.len() + self.topic.len();
+        self.spans() as usize * each + browser
     }
 }
 
@@ -93,7 +97,7 @@ impl Item {
         match self {
             Self::Records(_, weight) => *weight,
             // prost's structs take several times the bytes that they come from.
-            Self::Foreign(bytes) => bytes.len() * 4,
+            Self::Foreign(bytes) => size_of::<Self>() + bytes.len() * 4,
         }
     }
 }
@@ -140,7 +144,9 @@ impl Spans {
 
     /// Takes spans of other instrumentations.
     pub(crate) fn pass_on(&self, request: Bytes, spans: u64) {
-        self.queue(Item::Foreign(request), spans);
+        if spans > 0 {
+            self.queue(Item::Foreign(request), spans);
+        }
     }
 
     fn queue(&self, item: Item, spans: u64) {

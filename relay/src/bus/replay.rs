@@ -35,8 +35,9 @@ impl Kept {
 #[derive(Debug)]
 pub(super) struct Window {
     topics: LruCache<Arc<str>, Kept>,
-    /// The topics of all kept messages, oldest first.
-    order: VecDeque<Arc<str>>,
+    /// The topic of each kept message, and what the message takes; oldest first. A forgotten topic leaves
+    /// its messages here, so that they count until their turn comes.
+    order: VecDeque<(Arc<str>, usize)>,
     bytes: usize,
 }
 
@@ -64,25 +65,18 @@ impl Window {
 
     /// Notes that the next message of `topic` went out.
     pub(super) fn keep(&mut self, topic: &Arc<str>, payload: Bytes) {
-        if self.topics.len() == TOPICS.get() && !self.topics.contains(topic) {
-            self.forget_topic();
-        }
-        self.bytes += payload.len() + OVERHEAD;
+        let bytes = topic.len() + payload.len() + OVERHEAD;
         let kept = self.topics.get_or_insert_mut(Arc::clone(topic), Kept::default);
         kept.payloads.push_back(payload);
         kept.next_seq += 1;
-        self.order.push_back(Arc::clone(topic));
+        self.order.push_back((Arc::clone(topic), bytes));
+        self.bytes += bytes;
         while self.bytes > WINDOW_BYTES {
-            let Some(topic) = self.order.pop_front() else { break };
-            // A forgotten topic has left its names here, but no payloads.
-            let oldest = self.topics.peek_mut(&*topic).and_then(|kept| kept.payloads.pop_front());
-            self.bytes -= oldest.map_or(0, |payload| payload.len() + OVERHEAD);
-        }
-    }
-
-    fn forget_topic(&mut self) {
-        if let Some((_, kept)) = self.topics.pop_lru() {
-            self.bytes -= kept.payloads.iter().map(|payload| payload.len() + OVERHEAD).sum::<usize>();
+            let Some((topic, bytes)) = self.order.pop_front() else { break };
+            self.bytes -= bytes;
+            if let Some(kept) = self.topics.peek_mut(&*topic) {
+                kept.payloads.pop_front();
+            }
         }
     }
 
@@ -106,14 +100,14 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use super::{OVERHEAD, WINDOW_BYTES, Window};
+    use super::{OVERHEAD, TOPICS, WINDOW_BYTES, Window};
     use bytes::Bytes;
 
     #[test]
     fn the_window_holds_the_newest_within_its_bytes() {
         let mut window = Window::new();
-        let payload = Bytes::from(vec![b'x'; 1024 * 1024 - OVERHEAD]);
         let topics = ["even".into(), "odd".into()];
+        let payload = Bytes::from(vec![b'x'; 1024 * 1024 - OVERHEAD - "even".len()]);
         for number in 0..100 {
             window.keep(&topics[number % 2], payload.clone());
         }
@@ -121,6 +115,18 @@ mod tests {
         let answer = window.since("odd", 0);
         assert_eq!((answer.oldest, answer.next, answer.first), (34, 50, 34));
         assert_eq!(answer.payloads.len(), 1, "an answer is bounded, too");
+    }
+
+    #[test]
+    fn topics_that_never_come_back_take_no_more_than_the_window() {
+        let mut window = Window::new();
+        let payload = Bytes::from_static(&[b'x'; 128]);
+        let fits = WINDOW_BYTES / (payload.len() + OVERHEAD);
+        for number in 0..2 * fits {
+            window.keep(&number.to_string().into(), payload.clone());
+        }
+        assert!(window.order.len() < fits);
+        assert_eq!(window.topics.len(), TOPICS.get());
     }
 
     #[test]

@@ -12,10 +12,14 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
-/// Messages that libzmq queues for one subscriber. A stalled subscriber costs this many messages:
-/// 25 MB at 500 bytes each, 12.8 GB at the largest; the policies see to it that it is not reached
-/// for long.
-const HIGH_WATER_MARK: i32 = 50_000;
+/// Messages that libzmq queues for one subscriber; it cannot count bytes, and a mark that follows the
+/// messages' size would leave subscribers waiting (a pipe is looked at again after half its mark was read).
+/// A stalled subscriber costs this many messages: 5 MB at 500 bytes each, 2.6 GB at the largest.
+const HIGH_WATER_MARK: i32 = 10_000;
+
+/// Answers that libzmq queues for one replay client, each up to `replay::ANSWER_BYTES`. A client that asks
+/// and does not read loses the others.
+const ANSWERS: i32 = 4;
 
 /// What policy `wait` waits for a slow subscriber before it goes on without it.
 const WAIT: Duration = Duration::from_secs(1);
@@ -46,15 +50,18 @@ pub(super) struct Sockets {
 impl Sockets {
     pub(super) fn bind(config: &BusConfig) -> Result<Self, BindError> {
         let context = zmq::Context::new();
-        let open = |setting, kind, endpoint: &String| {
+        let open = |setting, kind, endpoint: &String, high_water_mark| {
             let bound = context.socket(kind).and_then(|mut socket| {
-                socket.set_sndhwm(HIGH_WATER_MARK)?;
+                socket.set_sndhwm(high_water_mark)?;
                 socket.set_linger(LINGER_MS)?;
                 // Nobody has anything large to say to the relay.
                 socket.set_maxmsgsize(REQUEST_BYTES)?;
-                // Subscribers that vanished without a word are noticed within ten seconds.
-                socket.set_heartbeat_ivl(5_000)?;
-                socket.set_heartbeat_timeout(10_000)?;
+                // Peers that vanished without a word are noticed within half a minute. Not by ZeroMQ's
+                // heartbeats: a subscriber that does not know them (the Rust crate `zeromq`) breaks off.
+                socket.set_tcp_keepalive(1)?;
+                socket.set_tcp_keepalive_idle(15)?;
+                socket.set_tcp_keepalive_intvl(5)?;
+                socket.set_tcp_keepalive_cnt(3)?;
                 if kind == zmq::XPUB {
                     sockopt::set(&mut socket, sockopt::XPUB_VERBOSER, true)?;
                 }
@@ -64,8 +71,8 @@ impl Sockets {
             });
             bound.map_err(|source| BindError { setting, endpoint: endpoint.clone(), source })
         };
-        let (publisher, bus_endpoint) = open("--bus", zmq::XPUB, &config.bus)?;
-        let (router, replay_endpoint) = open("--replay", zmq::ROUTER, &config.replay)?;
+        let (publisher, bus_endpoint) = open("--bus", zmq::XPUB, &config.bus, HIGH_WATER_MARK)?;
+        let (router, replay_endpoint) = open("--replay", zmq::ROUTER, &config.replay, ANSWERS)?;
         Ok(Self { publisher, router, bus_endpoint, replay_endpoint, _context: context })
     }
 }

@@ -20,8 +20,12 @@ const JITTER_MS: std::ops::RangeInclusive<u32> = 250..=30_000;
 
 /// How a connection came to its end.
 enum End {
-    /// The client closed it, or is gone.
-    Closed,
+    /// The client ended its session.
+    Bye,
+    /// The client closed it, fell silent, or did not speak WebSocket.
+    Closed(CloseCode),
+    /// The client does not take answers any more.
+    Gone,
     /// The client broke a rule.
     Refused(Refusal),
     /// The relay drains.
@@ -38,39 +42,50 @@ impl From<Refusal> for End {
 
 impl From<Gone> for End {
     fn from(Gone: Gone) -> Self {
-        Self::Closed
+        Self::Gone
     }
 }
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve(relay: Arc<Relay>, mut socket: Socket) {
-    let opened = timeout(HELLO_TIMEOUT, hello(&relay, &mut socket)).await;
-    let mut intake = match opened {
-        Ok(Ok(intake)) => intake,
-        Ok(Err(end)) => return finish(&relay, &mut socket, end).await,
-        Err(_) => {
-            let refusal = Refusal::from(Violation::Order("no hello within ten seconds"));
-            return finish(&relay, &mut socket, refusal.into()).await;
-        }
+    let mut intake = match open(&relay, &mut socket).await {
+        Ok(intake) => intake,
+        Err(end) => return finish(&relay, &mut socket, end).await,
     };
     let end = run(&relay, &mut socket, &mut intake).await;
-    if let Some(ack) = intake.drain().await {
-        // The connection may be gone already.
-        let _ = socket.send(Message::Binary(ack)).await;
-    }
-    finish(&relay, &mut socket, end).await;
+    let ack = intake.drain().await.filter(|_| !matches!(end, End::Closed(_) | End::Gone));
+    // Before the goodbye, which takes its time when the client is gone: a newer connection may be waiting.
     intake.close().await;
+    let end = send(&mut socket, ack).await.err().unwrap_or(end);
+    finish(&relay, &mut socket, end).await;
 }
 
-async fn hello(relay: &Arc<Relay>, socket: &mut Socket) -> Result<Intake, End> {
+/// Takes the session that the client asks for. Once it is claimed, nothing here may be cancelled: only
+/// `Intake::close` gives it back.
+async fn open(relay: &Arc<Relay>, socket: &mut Socket) -> Result<Intake, End> {
+    let hello = tokio::select! {
+        biased;
+        () = relay.draining.cancelled() => return Err(End::Draining),
+        hello = timeout(HELLO_TIMEOUT, hello(socket)) => hello,
+    };
+    let hello = hello.map_err(|_| Refusal::from(Violation::Order("no hello within ten seconds")))??;
+    let (intake, welcome) = tokio::select! {
+        biased;
+        () = relay.draining.cancelled() => return Err(End::Draining),
+        // It claims as the last thing that it does.
+        opened = Intake::open(Arc::clone(relay), &hello) => opened?,
+    };
+    if let Err(end) = send(socket, Some(welcome)).await {
+        intake.close().await;
+        return Err(end);
+    }
+    Ok(intake)
+}
+
+async fn hello(socket: &mut Socket) -> Result<Bytes, End> {
     loop {
         if let Some(frame) = frame(socket).await? {
-            let (intake, welcome) = Intake::open(Arc::clone(relay), &frame).await?;
-            if socket.send(Message::Binary(welcome)).await.is_err() {
-                intake.close().await;
-                return Err(End::Closed);
-            }
-            return Ok(intake);
+            return Ok(frame);
         }
     }
 }
@@ -94,11 +109,11 @@ async fn run(relay: &Relay, socket: &mut Socket, intake: &mut Intake) -> End {
                     Err(end) => Err(end),
                 }
             }
-            () = sleep_until(heard + silence) => return End::Closed,
+            () = sleep_until(heard + silence) => return End::Closed(CloseCode::Away),
         };
         match step {
             Err(end) => return end,
-            Ok(()) if intake.ended() => return End::Closed,
+            Ok(()) if intake.ended() => return End::Bye,
             Ok(()) => {}
         }
     }
@@ -121,19 +136,20 @@ async fn frame(socket: &mut Socket) -> Result<Option<Bytes>, End> {
     match socket.next().await {
         Ok(Message::Binary(frame)) => Ok(Some(frame)),
         Ok(Message::Text(_)) => Err(Refusal::from(Violation::Order("frames are binary messages")).into()),
-        Ok(Message::Close(_)) | Err((CloseCode::Normal, _)) => Err(End::Closed),
+        Ok(Message::Close(_)) => Err(End::Closed(CloseCode::Normal)),
         Ok(_) => Ok(None),
         Err((CloseCode::Size, message)) => {
             Err(End::Refused(Refusal { reason: GoAwayReason::ProtocolError, message }))
         }
-        // The connection broke: whatever the WebSocket layer says, nobody is there to read it.
-        Err(_) => Err(End::Closed),
+        Err((code, _)) => Err(End::Closed(code)),
     }
 }
 
 async fn finish(relay: &Relay, socket: &mut Socket, end: End) {
     let (frame, code) = match end {
-        End::Closed => return socket.close(CloseCode::Normal, "").await,
+        End::Bye => return socket.close(CloseCode::Normal, "").await,
+        End::Closed(code) => return socket.close(code, "").await,
+        End::Gone => return,
         End::Refused(refusal) => {
             relay.metrics.bad_input("frame").inc();
             tracing::debug!(reason = refusal.message, "a client was sent away");

@@ -75,13 +75,15 @@ struct Plain {
 pub(crate) async fn serve(relay: Arc<Relay>, mut socket: Socket) {
     let session = message::hex(&fastrand::u128(..).to_be_bytes()).into();
     let mut plain = Plain { relay, session, next_seq: 0, settled: unbounded_channel(), on_the_bus: 0 };
-    let (code, reason) = plain.run(&mut socket).await.unwrap_or((CloseCode::Normal, String::new()));
+    let end = plain.run(&mut socket).await;
     while plain.on_the_bus > 0 {
         plain.wait().await;
     }
-    socket.close(code, &reason).await;
     let note = message::end(&plain.session, plain.next_seq, "closed", &plain.relay.id);
     plain.relay.bus.publish(Job { notes: vec![note], ..Job::default() }).await;
+    if let Ok((code, reason)) = end {
+        socket.close(code, &reason).await;
+    }
 }
 
 impl Plain {
@@ -117,7 +119,8 @@ impl Plain {
         socket: &mut Socket,
         first: Result<Frame, (CloseCode, String)>,
     ) -> Result<Option<(CloseCode, String)>, Gone> {
-        let (mut messages, mut bytes, mut next, mut end) = (Vec::new(), 0, Some(first), None);
+        let (mut messages, mut wrongs, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let (mut next, mut end) = (Some(first), None);
         let now = clock::now_us();
         while let Some(received) = next.take() {
             match received {
@@ -128,14 +131,14 @@ impl Plain {
                         Ok(message) => messages.push(message),
                         Err(wrong) => {
                             self.relay.metrics.dropped("invalid_message").inc();
-                            socket.send(wrong.frame()).await?;
+                            wrongs.push(wrong);
                         }
                     }
                 }
                 Ok(Frame::Binary(_)) => {
                     self.relay.metrics.bad_input("message").inc();
                     let message = "binary messages need the subprotocol atomwire.v1".to_owned();
-                    socket.send(Wrong { field: "message", limit: None, message }.frame()).await?;
+                    wrongs.push(Wrong { field: "message", limit: None, message });
                 }
                 Ok(Frame::Close(_)) => end = Some((CloseCode::Normal, String::new())),
                 Ok(_) => {}
@@ -146,7 +149,7 @@ impl Plain {
                     end = Some((code, reason));
                 }
             }
-            if end.is_none() && messages.len() < TOGETHER && bytes < TOGETHER_BYTES {
+            if end.is_none() && messages.len() + wrongs.len() < TOGETHER && bytes < TOGETHER_BYTES {
                 next = socket.next().now_or_never();
             }
         }
@@ -154,6 +157,10 @@ impl Plain {
             self.on_the_bus += 1;
             let settle = Some((self.settled.0.clone(), self.next_seq));
             self.relay.bus.publish(Job { messages, settle, ..Job::default() }).await;
+        }
+        // Only now: a client that is gone by now has still sent the others.
+        for wrong in wrongs {
+            socket.send(wrong.frame()).await?;
         }
         while let Ok(_settled) = self.settled.1.try_recv() {
             self.on_the_bus -= 1;

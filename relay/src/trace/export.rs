@@ -20,8 +20,12 @@ use tokio::time::{Instant, timeout_at};
 /// person looks for it.
 const DELAY: Duration = Duration::from_millis(200);
 
-/// Bytes of records in one request. Their encoding is about as large; a Collector takes 4 MiB.
+/// Bytes of one request, as the records estimate them; one more batch may come on top, and a Collector takes
+/// 4 MiB.
 const REQUEST_BYTES: usize = 2 * 1024 * 1024;
+
+/// How often a pause looks whether the relay is ending.
+const TICK: Duration = Duration::from_millis(50);
 
 /// Retries wait up to this, doubled each time…
 const BACKOFF: Duration = Duration::from_millis(250);
@@ -119,9 +123,17 @@ impl Export {
             if Instant::now() + pause > give_up || self.items.is_closed() {
                 break "export_failed";
             }
-            tokio::time::sleep(pause).await;
+            self.pause(pause).await;
             bound = (bound * 2).min(BACKOFF_MAX);
         };
         self.metrics.spans_dropped(reason).inc_by(spans);
+    }
+
+    /// Waits for `pause`, or until the relay is ending.
+    async fn pause(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        while Instant::now() < until && !self.items.is_closed() {
+            tokio::time::sleep(TICK.min(pause)).await;
+        }
     }
 }

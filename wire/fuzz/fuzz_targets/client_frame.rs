@@ -2,7 +2,7 @@
 //! preceded by its length as a varint.
 #![no_main]
 
-use atomwire_wire::relay::{Event, Ledger, Limits, Session};
+use atomwire_wire::relay::{Event, Ledger, Limits, Session, Update};
 use bytes::{Buf, Bytes};
 use libfuzzer_sys::fuzz_target;
 use prost::encoding::decode_varint;
@@ -27,8 +27,8 @@ fuzz_target!(|data: &[u8]| {
                 assert_eq!(batch.end - next, fresh + lost, "every number has one fate");
                 assert!(batch.updates.is_sorted_by(|a, b| a.seq < b.seq));
                 assert!(batch.updates.iter().all(|update| (next..batch.end).contains(&update.seq)));
-                assert!(batch.updates.iter().all(|update| update.start + update.duration <= NOW
-                    || update.start == 0));
+                let over = |update: &Update| update.start == 0 || update.start + update.duration <= NOW;
+                assert!(batch.updates.iter().all(over));
                 next = batch.end;
                 let dropped: Vec<_> = batch.updates.iter().step_by(3).map(|update| update.seq).collect();
                 session.settled(next, &dropped);

@@ -55,3 +55,26 @@ fn an_exchange_that_contradicts_itself_is_ignored() {
     clock.sample(Exchange { relay_sent: good.relay_received - 1, ..good });
     assert_eq!(clock.offset(), None);
 }
+
+#[test]
+fn a_clock_that_was_set_forgets() {
+    let mut clock = Clock::default();
+    clock.sample(exchange(0, 10, 10));
+    clock.reset();
+    assert_eq!(clock.offset(), None);
+}
+
+#[test]
+fn the_extremes_of_time_do_no_harm() {
+    let times = [0, 1, i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX];
+    let mut clock = Clock::default();
+    for client_sent in times {
+        for relay_received in times {
+            for relay_sent in times {
+                for client_received in times {
+                    clock.sample(Exchange { client_sent, relay_received, relay_sent, client_received });
+                }
+            }
+        }
+    }
+}

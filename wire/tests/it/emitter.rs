@@ -2,8 +2,9 @@
 
 use crate::support::{NOW, batch, config, connected, frames, server, write};
 use atomwire_wire::emitter::{Config, Emitter, Event, Key, NewUpdate, Step};
-use atomwire_wire::proto::{self, server_frame::Frame};
+use atomwire_wire::proto::{self, client_frame, server_frame::Frame};
 use atomwire_wire::{LostReason, Micros, limits};
+use prost::Message;
 
 const MILLISECOND: Micros = 1_000;
 const SECOND: Micros = 1_000_000;
@@ -70,6 +71,16 @@ fn a_clock_that_is_set_back_delays_nothing() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_does_not_hold_up_the_next_batch() {
+    let mut emitter = connected(Emitter::new(config()), welcome(100));
+    emitter.push(&write(0, "1"), NOW);
+    assert_eq!(frames(&mut emitter, NOW + SECOND).len(), 1);
+    emitter.push(&write(1, "2"), NOW);
+    frames(&mut emitter, NOW);
+    assert_eq!(frames(&mut emitter, NOW + 50 * MILLISECOND).len(), 1);
+}
+
+#[test]
 fn credit_is_not_overrun() {
     let mut emitter = connected(Emitter::new(config()), welcome(2));
     for n in 0..5 {
@@ -79,6 +90,19 @@ fn credit_is_not_overrun() {
     assert_eq!(frames(&mut emitter, NOW).iter().map(|it| batch(it).updates.len()).sum::<usize>(), 2);
     emitter.receive(&ack(1, 2), NOW).unwrap();
     assert_eq!(frames(&mut emitter, NOW).iter().map(|it| batch(it).updates.len()).sum::<usize>(), 1);
+}
+
+#[test]
+fn what_is_settled_stays_settled() {
+    let mut emitter = Emitter::new(config());
+    (0..5).for_each(|n| emitter.push(&write(n, "1"), NOW));
+    let mut emitter = connected(emitter, welcome(100));
+    emitter.receive(&ack(3, 100), NOW).unwrap();
+    emitter.receive(&ack(1, 100), NOW).unwrap();
+    emitter.closed(NOW, LEAST);
+    let hello = proto::ClientFrame::decode(&emitter.opened(NOW)[..]).unwrap();
+    let Some(client_frame::Frame::Hello(hello)) = hello.frame else { panic!("a hello") };
+    assert_eq!((hello.first_unacked_seq, emitter.stats().acknowledged), (3, 3));
 }
 
 #[test]
@@ -153,6 +177,26 @@ fn every_frame_is_within_what_this_relay_takes() {
     emitter.receive(&ack(400, 1_000), NOW).unwrap();
     let stats = emitter.stats();
     assert_eq!((stats.created, stats.acknowledged, stats.pending), (400, 180, 0));
+}
+
+#[test]
+fn keys_lost_ranges_and_an_update_share_a_frame() {
+    for size in 2_000..3_500 {
+        let mut emitter = Emitter::new(config());
+        for n in 0..4 {
+            emitter.intern(&format!("{n:0>256}")).unwrap();
+        }
+        for reason in LostReason::ALL.iter().cycle().take(20) {
+            emitter.lose(1, *reason);
+        }
+        emitter.push(&write(20, &"1".repeat(size)), NOW);
+        let limits = Some(proto::Limits { frame_bytes: 4096, ..Default::default() });
+        let mut emitter = connected(emitter, proto::Welcome { limits, ..welcome(4096) });
+        emitter.hurry();
+        for frame in frames(&mut emitter, NOW) {
+            assert!(frame.len() <= 4096, "{} bytes for a value of {size}", frame.len());
+        }
+    }
 }
 
 #[test]

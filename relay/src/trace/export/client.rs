@@ -72,8 +72,11 @@ impl Client {
                     | Code::Aborted
                     | Code::OutOfRange
                     | Code::Unavailable
-                    | Code::DataLoss
-                    | Code::ResourceExhausted => retry(status),
+                    | Code::DataLoss => retry(status),
+                    // Without this detail the request itself is too large, and always will be.
+                    Code::ResourceExhausted if contains(status.details(), b"google.rpc.RetryInfo") => {
+                        retry(status)
+                    }
                     _ => Failure::Final(status.to_string()),
                 })?
             }
@@ -82,6 +85,10 @@ impl Client {
         };
         Ok(refused(&answer.into_inner()))
     }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }
 
 fn refused(answer: &ExportTraceServiceResponse) -> u64 {

@@ -177,7 +177,8 @@ impl World {
 
     fn write(&mut self) {
         for _ in 0..self.rng.pick(&[1, 1, 3, 40]) {
-            let key = format!("atom-{}", self.rng.below(30));
+            // Long enough that not all keys fit into the smallest frame at once.
+            let key = format!("{}-{}", "atom".repeat(50), self.rng.below(30));
             let index = if self.rng.percent(80) { self.emitter.intern(&key) } else { None };
             let seq = self.account.created();
             let value = match self.rng.below(100) {
