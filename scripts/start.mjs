@@ -82,7 +82,7 @@ function stop(reason) {
       await running.ended;
       clearTimeout(impatience);
     }
-    process.exit(reason ? 1 : 0);
+    process.exit(reason ? 1 : process.exitCode);
   })();
   return stopping;
 }
@@ -110,4 +110,4 @@ await run(async () => {
   Every update becomes a row in ${at('atomwire.sqlite')}. Ctrl-C stops everything.
 `);
 });
-if (process.exitCode) await stop('stopped');
+if (process.exitCode) await stop();

@@ -21,6 +21,10 @@ DEFAULT_TOPIC = "atom-updates"
 RECEIVE_QUEUE = 10_000
 """Messages: about 2 s of a busy bus (5,000/s), some 5 MB at 500 bytes each."""
 
+SIGNAL_CHECK = 250
+"""Milliseconds that libzmq may wait at a time. After a signal that finds it busy with its own sockets (a
+relay goes away at that moment, say) it waits on, and Python runs signal handlers only once it returns."""
+
 _log = logging.getLogger("atomwire")
 _M_co = TypeVar("_M_co", bound=Message, covariant=True)
 
@@ -86,7 +90,7 @@ class Subscription(Generic[_M_co]):
             try:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
-                self._poller.poll()
+                self._poller.poll(SIGNAL_CHECK)
                 continue
             try:
                 message = _decode(frames)

@@ -1,0 +1,46 @@
+import { expect, inject } from 'vitest';
+import { withRelay } from '../lib/browser.ts';
+import { test } from '../lib/test.ts';
+import { until } from '../lib/until.ts';
+
+test.for(['SIGTERM', 'SIGKILL'] as const)(
+  'a relay that ends by %s and comes back leaves every update a row or a counted loss',
+  async (signal, { page, relay, consumer, database }) => {
+    const look = () => page.evaluate(() => window.writer.look());
+    await page.goto(withRelay(inject('writer'), relay.stream));
+    await page.evaluate(() => window.writer.start());
+    await until('the first rows', async () => (await database.count()) > 50);
+
+    await relay.stop(signal);
+    // More than a batch: what is written while nobody listens.
+    await until('updates wait', async () => (await look()).pending > 100);
+    await relay.start();
+    await relay.subscribed(2);
+    // Written while both ends are connected again, so that the bus's gap, if any, shows.
+    const { created: back } = await look();
+    await until('updates flow again', async () => (await look()).acknowledged > back + 50);
+
+    await page.evaluate(() => window.writer.stop());
+    await page.evaluate(() => window.writer.flush());
+    const { created, acknowledged, pending, lost } = await look();
+    expect(await page.evaluate(() => window.writer.unbalanced())).toEqual([]);
+    expect(pending).toBe(0);
+    // The queue held what the outage cost.
+    expect(lost).toEqual({});
+    expect(acknowledged).toBe(created);
+
+    const account = async () =>
+      (await database.count()) +
+      (await database.missing('bus_gaps', "topic = 'atom-updates'")) +
+      (await database.missing('session_losses'));
+    await until(`${created} updates are accounted for`, async () => (await account()) >= created);
+    const { updates } = await consumer.stop();
+    expect(await account()).toBe(created);
+    expect(updates.stored).toBe(await database.count());
+
+    // Values are the numbers 0, 1, 2, …: none is there twice, none is out of its place.
+    const numbers = (await database.updates()).map((row) => Number(row.value));
+    expect(new Set(numbers).size).toBe(numbers.length);
+    expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+  },
+);
