@@ -62,6 +62,14 @@ export class Database {
     return row?.count ?? 0;
   }
 
+  /** The number after the highest that is a row; of one session. */
+  async nextSeq(): Promise<number> {
+    const [row] = await this.query<{ next: number }>(
+      'SELECT COALESCE(MAX(seq) + 1, 0) AS next FROM atom_updates',
+    );
+    return row?.next ?? 0;
+  }
+
   /** Sequence numbers that this table (`session_losses`, `bus_gaps`) says are missing. */
   async missing(table: 'session_losses' | 'bus_gaps', where = 'TRUE'): Promise<number> {
     const [row] = await this.query<{ missing: number }>(

@@ -29,14 +29,21 @@ test.for(['SIGTERM', 'SIGKILL'] as const)(
     expect(lost).toEqual({});
     expect(acknowledged).toBe(created);
 
-    const account = async () =>
-      (await database.count()) +
-      (await database.missing('bus_gaps', "topic = 'atom-updates'")) +
-      (await database.missing('session_losses'));
-    await until(`${created} updates are accounted for`, async () => (await account()) >= created);
+    await until('the last update is a row', async () => (await database.nextSeq()) === created);
     const { updates } = await consumer.stop();
-    expect(await account()).toBe(created);
-    expect(updates.stored).toBe(await database.count());
+    const rows = await database.count();
+    expect(updates.stored).toBe(rows);
+    const missing = created - rows - (await database.missing('session_losses'));
+    if (signal === 'SIGTERM') {
+      // A relay that drains has given everything away: what is missing passed while nobody had subscribed to
+      // the next one, and was counted by its relay.seq.
+      expect(await database.missing('bus_gaps', "topic = 'atom-updates'")).toBe(missing);
+    } else {
+      // One that is killed takes along what libzmq had not sent, and what was not acknowledged comes twice: only
+      // the session's own numbers say what is missing, as holes before its last row.
+      expect(missing).toBeGreaterThanOrEqual(0);
+      expect(await database.nextSeq()).toBe(rows + missing);
+    }
 
     // Values are the numbers 0, 1, 2, …: none is there twice, none is out of its place.
     const numbers = (await database.updates()).map((row) => Number(row.value));
