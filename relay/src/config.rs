@@ -16,6 +16,7 @@ pub(crate) const EX_USAGE: i32 = 64;
 /// What no topic of updates begins with.
 const OWN_TOPICS: &str = "atomwire.";
 
+#[expect(clippy::doc_markdown, reason = "it is the text of --help")]
 /// Takes Atomwire updates from browsers by WebSocket, publishes them on ZeroMQ, exports their spans by OTLP.
 #[derive(Debug, Parser)]
 #[command(
@@ -172,7 +173,9 @@ fn topic(text: &str) -> Result<Topic, String> {
     // Whatever the key is: a browser must not write to the ledger's topic.
     let open = after.is_some() && OWN_TOPICS.starts_with(before);
     if open || before.starts_with(OWN_TOPICS) {
-        return Err(format!("{text:?}: topics that begin with {OWN_TOPICS:?}, as this one may, are the relay's own"));
+        return Err(format!(
+            "{text:?}: topics that begin with {OWN_TOPICS:?}, as this one may, are the relay's own"
+        ));
     }
     Ok(Topic { before: before.to_owned(), after })
 }

@@ -1,4 +1,4 @@
-//! Atomwire's relay: updates come in by WebSocket, go out on ZeroMQ, and their spans by OTLP.
+//! Atomwire's relay: updates come in by WebSocket, go out on `ZeroMQ`, and their spans by OTLP.
 
 mod bus;
 mod clock;

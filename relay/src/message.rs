@@ -3,6 +3,7 @@
 use atomwire_wire::LostRange;
 use bytes::Bytes;
 use opentelemetry::trace::TraceFlags;
+use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::trace::context;
@@ -45,9 +46,10 @@ impl Payload<'_> {
             rest.push_str(r#","tracestate":"#);
             push_json(&mut rest, self.tracestate);
         }
-        let time =
-            humantime::format_rfc3339_micros(UNIX_EPOCH + Duration::from_micros(self.time_us.min(LAST_TIME)));
-        rest.push_str(&format!(r#","session":"{}","seq":{},"time":"{time}""#, self.session, self.seq));
+        // Never later than the update came, so that RFC 3339 can write it.
+        let time = humantime::format_rfc3339_micros(UNIX_EPOCH + Duration::from_micros(self.time_us));
+        // Writing into a String cannot fail.
+        let _ = write!(rest, r#","session":"{}","seq":{},"time":"{time}""#, self.session, self.seq);
         if let Some(error) = self.error {
             rest.push_str(r#","error":"#);
             push_json(&mut rest, error);
@@ -57,9 +59,6 @@ impl Payload<'_> {
         bytes
     }
 }
-
-/// 9999-12-31T23:59:59Z, the last second that RFC 3339 can write.
-const LAST_TIME: u64 = 253_402_300_799_000_000;
 
 /// `{"session":…,"lost":[…],"relay":{"id":…,"seq":`
 pub(crate) fn lost(session: &str, ranges: &[LostRange], relay_id: &str) -> Vec<u8> {
@@ -94,7 +93,6 @@ fn push_json(text: &mut String, value: &str) {
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

@@ -99,7 +99,7 @@ impl Metrics {
         self.spans_dropped.get_or_create(&[("reason", reason)]).clone()
     }
 
-    /// The OpenMetrics text that Prometheus reads.
+    /// The `OpenMetrics` text that Prometheus reads.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         // Writing into a String cannot fail.

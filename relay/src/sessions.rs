@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 const KEPT: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 
 /// And for how long: a laptop that sleeps through lunch goes on where it was.
-const KEPT_FOR: Duration = Duration::from_secs(3600);
+const KEPT_FOR: Duration = Duration::from_hours(1);
 
 /// All sessions.
 #[derive(Debug)]

@@ -22,10 +22,16 @@ const QUEUE_BYTES: usize = 32 * 1024 * 1024;
 /// A span as OTLP, without the texts that a client chooses.
 const SPAN_BYTES: usize = 256;
 
+/// OpenTelemetry resource attributes.
+pub(crate) type Resource = Arc<[(String, String)]>;
+
+/// Records on their way; each stays where it was made.
+pub(crate) type Records = Vec<Box<Record>>;
+
 /// The browser's own span.
 #[derive(Debug)]
 pub(crate) struct BrowserSpan {
-    pub(crate) resource: Arc<[(String, String)]>,
+    pub(crate) resource: Resource,
     pub(crate) span_id: [u8; 8],
     pub(crate) parent_span_id: Option<[u8; 8]>,
     pub(crate) start_us: u64,
@@ -87,7 +93,7 @@ impl Record {
 /// What waits for the exporter.
 #[derive(Debug)]
 enum Item {
-    Records(Vec<Box<Record>>, usize),
+    Records(Records, usize),
     /// An `ExportTraceServiceRequest` of another instrumentation.
     Foreign(Bytes),
 }
@@ -134,7 +140,7 @@ impl Spans {
     }
 
     /// Takes what the bus thread has published.
-    pub(crate) fn push(&self, records: Vec<Box<Record>>) {
+    pub(crate) fn push(&self, records: Records) {
         if !records.is_empty() {
             let weight = records.iter().map(|record| record.weight()).sum();
             let spans = records.iter().map(|record| record.spans()).sum();

@@ -5,7 +5,7 @@ use super::{BindError, BusConfig, Job, LEDGER_TOPIC, Message, QUEUE_BYTES, Settl
 use crate::clock;
 use crate::config::SlowSubscribers;
 use crate::metrics::Metrics;
-use crate::trace::{Record, Spans};
+use crate::trace::{Records, Spans};
 use bytes::Bytes;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, mpsc};
@@ -144,7 +144,7 @@ impl Publisher {
             }
         }
         let mut dropped = Vec::new();
-        let mut records: Vec<Box<Record>> = Vec::with_capacity(job.messages.len());
+        let mut records = Records::with_capacity(job.messages.len());
         let mut published = 0;
         for Message { seq, key, payload, record } in job.messages {
             let topic = match &self.fixed_topic {

@@ -78,7 +78,7 @@ impl Intake {
         let now = clock::now_us();
         match self.session.receive(frame, now)? {
             Event::Batch(accepted) => self.publish(accepted, now).await,
-            Event::Spans(request) => self.pass_on(request)?,
+            Event::Spans(request) => self.pass_on(&request)?,
             Event::Reply(frame) => return Ok(Some(frame)),
             Event::Bye(_) => self.ended = true,
             // The session takes only one hello.
@@ -203,7 +203,7 @@ impl Intake {
         Message { seq, key, payload, record }
     }
 
-    fn pass_on(&self, request: Bytes) -> Result<(), Refusal> {
+    fn pass_on(&self, request: &Bytes) -> Result<(), Refusal> {
         if request.len() > OTLP_BYTES {
             let (field, limit, got) = ("otlp_spans", OTLP_BYTES as u64, request.len() as u64);
             return Err(Violation::Limit { field, limit, got }.into());
@@ -214,7 +214,7 @@ impl Intake {
         let scopes = decoded.resource_spans.iter().flat_map(|it| &it.scope_spans);
         let spans = scopes.map(|it| it.spans.len() as u64).sum();
         // Copied: a slice would keep the whole frame.
-        self.relay.spans.pass_on(Bytes::copy_from_slice(&request), spans);
+        self.relay.spans.pass_on(Bytes::copy_from_slice(request), spans);
         Ok(())
     }
 }

@@ -32,7 +32,7 @@ impl Encoder {
     /// All spans of `items`, grouped by resource, and how many they are.
     pub(super) fn encode(&self, items: Vec<Item>) -> (ExportTraceServiceRequest, u64) {
         let mut relay = Vec::new();
-        let mut browsers: Vec<(Arc<[(String, String)]>, Vec<Span>)> = Vec::new();
+        let mut browsers: Vec<(super::Resource, Vec<Span>)> = Vec::new();
         let mut resource_spans = Vec::new();
         for item in items {
             match item {

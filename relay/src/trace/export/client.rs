@@ -34,6 +34,7 @@ pub(super) enum Failure {
     Final(String),
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err takes")]
 fn retry(reason: impl ToString) -> Failure {
     Failure::Retry { reason: reason.to_string(), after: None }
 }

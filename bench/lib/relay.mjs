@@ -1,0 +1,25 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { relay } from '../../scripts/lib/project.mjs';
+
+/** The relay on free ports, without spans; `RELAY` names another program than the built one. */
+export async function startRelay() {
+  const any = 'tcp://127.0.0.1:*';
+  const child = spawn(
+    process.env.RELAY ?? relay,
+    ['--listen=127.0.0.1:0', `--bus=${any}`, `--replay=${any}`],
+    {
+      env: { ...process.env, OTEL_TRACES_EXPORTER: 'none' },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  );
+  const lines = createInterface(child.stderr);
+  const listen = await new Promise((resolve, reject) => {
+    lines.on('line', (line) => {
+      const entry = JSON.parse(line);
+      if (entry.message === 'listening') resolve(entry.listen);
+    });
+    child.once('close', () => reject(new Error('the relay ended')));
+  });
+  return { url: `ws://${listen}/v1/stream`, stop: () => child.kill() };
+}

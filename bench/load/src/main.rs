@@ -1,0 +1,50 @@
+//! Measures the relay and what is behind it. Run by hand; README.md beside this crate has the figures.
+
+#![expect(clippy::print_stdout, reason = "a benchmark's output is its purpose")]
+
+mod clock;
+mod connection;
+mod forwarder;
+mod idle;
+mod machine;
+mod relay;
+mod row;
+mod sink;
+mod stats;
+mod subscriber;
+mod target;
+
+use clap::{Parser, Subcommand};
+use std::error::Error;
+
+/// A benchmark ends at the first thing that goes wrong.
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+#[derive(Parser)]
+#[command(about)]
+struct Flags {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Throughput, loss, CPU, memory and latency of the relay beside a bare forwarder.
+    Relay(relay::Flags),
+    /// Memory of idle connections.
+    Idle(idle::Flags),
+    /// From a client's write to the row that the Python consumer has committed.
+    Row(row::Flags),
+    /// The bare forwarder (the other commands start it).
+    Forward,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    match Flags::parse().command {
+        Command::Relay(flags) => relay::run(&flags).await,
+        Command::Idle(flags) => idle::run(&flags).await,
+        Command::Row(flags) => row::run(&flags).await,
+        Command::Forward => forwarder::run().await,
+    }
+}

@@ -1,0 +1,3 @@
+export type { WithInitialValue } from './atomWithTracing.js';
+export { atomWithTracing } from './atomWithTracing.js';
+export { traced } from './traced.js';

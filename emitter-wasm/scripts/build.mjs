@@ -1,0 +1,63 @@
+// Builds dist/: the module, its glue and the TypeScript face.
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(dirname(fileURLToPath(import.meta.url)));
+const root = dirname(here);
+const require = createRequire(import.meta.url);
+
+const target = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
+const dist = join(here, 'dist');
+const glue = join(dist, 'wasm');
+const module = join(glue, 'atomwire_emitter_bg.wasm');
+
+/**
+ * What the module may use: what Safari 15 and webpack before 5.97 can read. Rust's own default has reference
+ * types and multiple return values on top, which they cannot.
+ */
+const FEATURES = [
+  'bulk-memory',
+  'bulk-memory-opt',
+  'mutable-globals',
+  'nontrapping-float-to-int',
+  'sign-ext',
+].map((feature) => `--enable-${feature}`);
+
+const RUSTFLAGS = [
+  '-Ctarget-feature=-reference-types,-multivalue',
+  '-Cllvm-args=-inline-threshold=25',
+  // Panic messages hold paths; those of this machine are nobody's business.
+  `--remap-path-prefix=${root}=atomwire`,
+  `--remap-path-prefix=${process.env.CARGO_HOME ?? join(homedir(), '.cargo')}=cargo`,
+].join(' ');
+
+function run(command, ...args) {
+  const env = { ...process.env, CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: RUSTFLAGS };
+  execFileSync(command, args, { cwd: root, env, stdio: 'inherit' });
+}
+
+/** A command of an npm package, run by this Node: no shell, no .cmd files. */
+function runBin(name, path, ...args) {
+  run(process.execPath, join(dirname(require.resolve(`${name}/package.json`)), path), ...args);
+}
+
+rmSync(dist, { recursive: true, force: true });
+mkdirSync(glue, { recursive: true });
+
+run(
+  'cargo',
+  'build',
+  '--locked',
+  '--package=atomwire-emitter',
+  '--profile=wasm',
+  '--target=wasm32-unknown-unknown',
+);
+const built = join(target, 'wasm32-unknown-unknown', 'wasm', 'atomwire_emitter.wasm');
+run('cargo', 'run', '--locked', '--quiet', '--package=atomwire-bindgen', '--', built, glue);
+runBin('binaryen', 'bin/wasm-opt', module, '-Oz', ...FEATURES, '--strip-producers', '-o', module);
+runBin('typescript', 'bin/tsc', '--project', join(here, 'tsconfig.json'));
+copyFileSync(join(root, 'LICENSE'), join(dist, 'LICENSE'));

@@ -1,0 +1,46 @@
+//! The page's clock in microseconds since the Unix epoch.
+
+use atomwire_wire::Micros;
+use js_sys::Date;
+use web_sys::Performance;
+
+/// How far `performance.now()` may run away from `Date.now()`, in milliseconds. Both are rounded to
+/// 100 ms where a browser resists fingerprinting, so less would see jumps that are none.
+const JUMP: f64 = 1_000.0;
+
+/// `performance.now()`, which is fine-grained and never goes back, on an origin that is corrected when
+/// it turns out wrong: in several browsers it stands still while the machine sleeps.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    performance: Performance,
+    /// The Unix time, in milliseconds, at which `performance.now()` would have been zero.
+    origin: f64,
+}
+
+impl Clock {
+    pub(crate) fn new(performance: Performance) -> Self {
+        let origin = performance.time_origin();
+        let mut clock = Self { performance, origin };
+        clock.correct();
+        clock
+    }
+
+    pub(crate) fn now(&self) -> Micros {
+        self.at(self.performance.now())
+    }
+
+    /// The time at which `performance.now()` was `millis`.
+    pub(crate) fn at(&self, millis: f64) -> Micros {
+        ((self.origin + millis) * 1_000.0) as Micros
+    }
+
+    /// Follows `Date.now()` if that is elsewhere; true if it was.
+    pub(crate) fn correct(&mut self) -> bool {
+        let drift = Date::now() - (self.origin + self.performance.now());
+        let jumped = drift.abs() > JUMP;
+        if jumped {
+            self.origin += drift;
+        }
+        jumped
+    }
+}

@@ -1,0 +1,3 @@
+// All that an app imports.
+export { startEmitter } from 'atomwire';
+export { atomWithTracing, traced } from 'atomwire/jotai';

@@ -1,0 +1,85 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { publint } from 'publint';
+import { build } from 'vite';
+import { describe, expect, test } from 'vitest';
+
+const require = createRequire(import.meta.url);
+const root = join(import.meta.dirname, '../..');
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+
+test('the tarball holds the build and its papers, and no more', () => {
+  const output = execFileSync('npm', ['pack', '--dry-run', '--json'], { cwd: root, encoding: 'utf8' });
+  const packed = JSON.parse(output);
+  const [{ files }] = Array.isArray(packed) ? packed : Object.values(packed);
+  const paths: string[] = files.map(({ path }: { path: string }) => path);
+  expect(paths.filter((path) => !path.startsWith('dist/')).sort()).toEqual(['README.md', 'package.json']);
+  expect(paths).toContain('dist/LICENSE');
+  expect(paths).toContain('dist/index.js');
+  expect(paths).toContain('dist/index.d.ts');
+  expect(paths).toContain('dist/jotai/index.js');
+  expect(paths).toContain('dist/jotai/index.d.ts');
+  expect(paths).toContain('dist/wasm/atomwire_emitter_bg.wasm');
+});
+
+test('publint has nothing to say, and nothing runs at installation', async () => {
+  const { messages } = await publint({ pkgDir: root, strict: true });
+  expect(messages).toEqual([]);
+  expect(manifest.dependencies).toBeUndefined();
+  expect(Object.keys(manifest.scripts).filter((name) => /install|prepare/.test(name))).toEqual([]);
+});
+
+test('the version is told as it is', async () => {
+  const { version } = await import(join(root, 'dist/version.js'));
+  expect(version).toBe(manifest.version);
+});
+
+describe('the module', () => {
+  const modulePath = join(root, 'dist/wasm/atomwire_emitter_bg.wasm');
+  const bytes = readFileSync(modulePath);
+
+  test('imports from its glue alone, and holds no path of the machine that built it', async () => {
+    const module = await WebAssembly.compile(bytes);
+    const modules = new Set(WebAssembly.Module.imports(module).map(({ module }) => module));
+    expect([...modules]).toEqual(['./atomwire_emitter_bg.js']);
+    expect(bytes.toString('latin1')).not.toContain(process.env.HOME ?? '/home/');
+    expect(bytes.toString('latin1')).not.toContain(root);
+  });
+
+  test('can be read by Safari 15 and webpack before 5.97: no reference types, no multiple results', () => {
+    const disassembler = join(dirname(require.resolve('binaryen/package.json')), 'bin/wasm-dis');
+    const dis = execFileSync(process.execPath, [disassembler, modulePath], {
+      encoding: 'utf8',
+      maxBuffer: 64 * 1024 * 1024,
+    });
+    expect(dis).not.toContain('externref');
+    expect(dis).not.toMatch(/\(result \w+ \w+/);
+  });
+});
+
+test('what a page downloads stays within its budget', async () => {
+  const output = await build({
+    root,
+    configFile: false,
+    logLevel: 'silent',
+    build: {
+      write: false,
+      rollupOptions: {
+        input: join(root, 'tests/node/entry.js'),
+        preserveEntrySignatures: 'strict',
+        external: [/^jotai/],
+      },
+    },
+  });
+  const { output: files } = output as { output: { code?: string }[] };
+  const javascript = files.map(({ code }) => code ?? '').join('');
+  const sizes = {
+    wasm: gzipSync(readFileSync(join(root, 'dist/wasm/atomwire_emitter_bg.wasm')), { level: 9 }).length,
+    javascript: gzipSync(javascript, { level: 9 }).length,
+  };
+  expect(sizes.wasm).toBeLessThan(22.5 * 1024);
+  expect(sizes.javascript).toBeLessThan(6.5 * 1024);
+});

@@ -1,0 +1,51 @@
+import { playwright } from '@vitest/browser-playwright';
+import { defineConfig } from 'vitest/config';
+import { CHROMIUM } from './tests/chromium.ts';
+
+// What is tested is dist/: the package as it is installed, by its own name.
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'node',
+          environment: 'node',
+          include: ['tests/node/**/*.test.ts'],
+          typecheck: {
+            enabled: true,
+            include: ['tests/node/**/*.test-d.ts'],
+            tsconfig: 'tests/tsconfig.json',
+          },
+        },
+      },
+      {
+        optimizeDeps: {
+          // The pre-bundler would move the JavaScript away from the .wasm file that it finds by its own URL.
+          exclude: ['atomwire'],
+          // Found in the middle of a run, they would reload the page under a test.
+          include: [
+            'jotai',
+            'jotai/utils',
+            'jotai/vanilla',
+            'jotai-family',
+            'react',
+            'react-dom/client',
+            'react/jsx-dev-runtime',
+          ],
+        },
+        test: {
+          name: 'browser',
+          include: ['tests/browser/**/*.test.{ts,tsx}'],
+          globalSetup: ['tests/peer/globalSetup.ts'],
+          browser: {
+            enabled: true,
+            headless: true,
+            screenshotFailures: false,
+            provider: playwright({ launchOptions: CHROMIUM }),
+            instances: [{ browser: 'chromium' }],
+          },
+        },
+      },
+    ],
+  },
+});

@@ -1,0 +1,53 @@
+//! What a consumer may rely on, whatever brought the updates.
+
+use crate::support::{Message, Plain, Relay, Session, Setup, Subscriber};
+use serde_json::json;
+
+#[tokio::test]
+async fn everything_comes_in_order_and_is_counted() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
+    let (mut one, mut two) = (Session::connected(&relay, 1).await, Plain::connect(&relay).await);
+    for number in 0..500 {
+        one.write("n", &number.to_string());
+        two.send(json!({ "key": "n", "value": number }).to_string()).await;
+    }
+    one.settled().await;
+    let messages = bus.take(1000).await;
+    assert!(messages.iter().map(Message::relay_seq).eq(0..1000));
+    assert!(messages.iter().all(|it| it.json["relay"]["id"] == relay.id.as_str()));
+    let session = json!("01".repeat(16));
+    let (one, two): (Vec<_>, Vec<_>) = messages.into_iter().partition(|it| it.json["session"] == session);
+    for messages in [one, two] {
+        assert!(messages.iter().map(Message::seq).eq(0..500));
+        assert!(messages.iter().map(|it| it.json["value"].as_u64().unwrap()).eq(0..500));
+    }
+}
+
+#[tokio::test]
+async fn a_topic_may_name_the_key() {
+    let relay = Setup::new().flags(&["--topic", "atom-updates.{key}"]).start().await;
+    let mut carts = Subscriber::connect(&relay, &["atom-updates.cart"]).await;
+    let mut all = Subscriber::connect(&relay, &["atom-updates"]).await;
+    let mut session = Session::connected(&relay, 1).await;
+    for key in ["cart", "user", "cart"] {
+        session.write(key, "1");
+    }
+    session.settled().await;
+    let seen: Vec<_> = all.take(3).await.iter().map(|it| (it.topic.clone(), it.relay_seq())).collect();
+    let topic = |key| format!("atom-updates.{key}");
+    assert_eq!(seen, [(topic("cart"), 0), (topic("user"), 0), (topic("cart"), 1)]);
+    let seqs: Vec<_> = carts.take(2).await.iter().map(|it| (it.seq(), it.relay_seq())).collect();
+    assert_eq!(seqs, [(0, 0), (2, 1)]);
+}
+
+#[tokio::test]
+async fn subscriptions_are_counted_as_they_come_and_go() {
+    let relay = Relay::start().await;
+    let bus = Subscriber::connect(&relay, &["atom-updates", "atomwire.ledger"]).await;
+    let other = Subscriber::connect(&relay, &["atom-updates"]).await;
+    drop(bus);
+    relay.settles("bus_subscriptions", |open| open == 1).await;
+    drop(other);
+    relay.settles("bus_subscriptions", |open| open == 0).await;
+}

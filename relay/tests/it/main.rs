@@ -1,0 +1,15 @@
+//! The relay from outside: the real binary, and real peers on all of its sides.
+#![allow(clippy::unwrap_used)]
+
+mod bus_contract;
+mod hostile;
+mod operations;
+mod plain_contract;
+mod replay;
+mod requests;
+mod sessions;
+mod settings;
+mod shutdown;
+mod slow_subscribers;
+mod spans;
+mod support;

@@ -1,0 +1,300 @@
+//! The binary contract, spoken by the emitter's own machine.
+
+use crate::support::{Message, Plain, Raw, Relay, Session, Setup, Subscriber, hello, hex, now_us};
+use atomwire_wire::LostReason;
+use atomwire_wire::emitter::{Config, Key, NewUpdate};
+use atomwire_wire::proto::client_frame::Frame;
+use atomwire_wire::proto::{Batch, Bye, GoAwayReason, Hello, ParentContext, RejectReason, Update};
+use serde_json::json;
+
+/// Updates of the atom `n`, from `first` on; their values are their numbers.
+pub(crate) fn batch(first: u64, count: u64) -> Frame {
+    let update =
+        |seq: u64| Update { key: "n".into(), value: Some(seq.to_string().into()), ..Update::default() };
+    let updates = (first..first + count).map(update).collect();
+    Frame::Batch(Batch { first_seq: first, base_time_us: now_us(), updates, ..Batch::default() })
+}
+
+fn numbers(messages: &[Message]) -> Vec<u64> {
+    messages.iter().map(Message::seq).collect()
+}
+
+#[tokio::test]
+async fn a_burst_arrives_in_order_and_once() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
+    let mut session = Session::connected(&relay, 1).await;
+    for number in 0..1000 {
+        session.write(["cart", "user"][number % 2], &number.to_string());
+    }
+    session.settled().await;
+    let messages = bus.take(1000).await;
+    for (seq, message) in (0..).zip(&messages) {
+        assert_eq!(message.seq(), seq);
+        assert_eq!(message.json["value"], seq);
+        assert_eq!(message.json["key"], ["cart", "user"][seq as usize % 2]);
+        assert_eq!(message.json["session"], "01".repeat(16));
+        assert_eq!(message.trace()[1], hex(&session.emitter.ids(seq).trace_id), "ids are derived, not sent");
+        assert_eq!(message.trace()[3], "03");
+    }
+    let stats = session.emitter.stats();
+    assert_eq!((stats.created, stats.acknowledged, stats.pending), (1000, 1000, 0));
+    assert_eq!(relay.metric("updates_published_total").await, 1000);
+    assert_eq!(relay.metric("updates_duplicate_total").await, 0);
+    relay.balances().await;
+}
+
+#[tokio::test]
+async fn a_new_socket_goes_on_where_the_last_one_ended() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
+    let mut session = Session::connected(&relay, 1).await;
+    for round in 1..=10 {
+        for _ in 0..10 {
+            session.write("n", "1");
+        }
+        session.settled().await;
+        session.disconnect();
+        session.connect(&relay).await;
+        relay.reaches("updates_published_total", round * 10).await;
+    }
+    assert_eq!(numbers(&bus.take(100).await), (0..100).collect::<Vec<_>>());
+    assert_eq!(relay.metric("updates_received_total").await, 100, "nothing acknowledged was sent again");
+}
+
+#[tokio::test]
+async fn what_is_sent_again_is_published_once() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    raw.send(batch(0, 10)).await;
+    relay.reaches("updates_published_total", 10).await;
+    // The acknowledgement is lost with the connection.
+    drop(raw);
+    let (mut raw, next_seq) = Raw::welcomed(&relay, 1).await;
+    assert_eq!(next_seq, 10, "the relay says what it has");
+    raw.send(batch(5, 10)).await;
+    assert_eq!(raw.acknowledgement().await.next_seq, 15);
+    assert_eq!(numbers(&bus.take(15).await), (0..15).collect::<Vec<_>>());
+    assert_eq!(relay.metric("updates_duplicate_total").await, 5);
+    relay.balances().await;
+}
+
+#[tokio::test]
+async fn connections_that_break_at_any_moment_cost_nothing() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
+    let mut session = Session::new(1);
+    for round in 0..20 {
+        session.connect(&relay).await;
+        for _ in 0..100 {
+            session.write("n", "1");
+        }
+        session.until(|stats| stats.acknowledged > round * 50).await;
+        session.disconnect();
+    }
+    session.connect(&relay).await;
+    session.settled().await;
+    assert_eq!(numbers(&bus.take(2000).await), (0..2000).collect::<Vec<_>>());
+    relay.balances().await;
+}
+
+#[tokio::test]
+async fn the_newest_connection_has_the_session() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
+    let (mut old, _) = Raw::welcomed(&relay, 1).await;
+    old.send(batch(0, 3)).await;
+    assert_eq!(old.acknowledgement().await.next_seq, 3);
+    let (mut new, next_seq) = Raw::welcomed(&relay, 1).await;
+    assert_eq!(next_seq, 3);
+    old.sent_away(GoAwayReason::Replaced).await;
+    new.send(batch(3, 3)).await;
+    assert_eq!(new.acknowledgement().await.next_seq, 6);
+    assert_eq!(numbers(&bus.take(6).await), (0..6).collect::<Vec<_>>());
+    assert_eq!(relay.metric("sessions").await, 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_reads_nothing_does_not_keep_its_session() {
+    let relay = Relay::start().await;
+    let (mut old, _) = Raw::welcomed(&relay, 1).await;
+    old.stall().await;
+    let (mut new, _) = Raw::welcomed(&relay, 1).await;
+    new.send(batch(0, 1)).await;
+    assert_eq!(new.acknowledgement().await.next_seq, 1);
+}
+
+#[tokio::test]
+async fn a_session_belongs_to_whoever_has_its_seed() {
+    let relay = Relay::start().await;
+    let (mut owner, _) = Raw::welcomed(&relay, 1).await;
+    let stranger = Hello { id_seed: vec![9; 32].into(), ..hello(1) };
+    for connected in [true, false] {
+        let mut raw = Raw::connect(&relay).await;
+        raw.send(Frame::Hello(stranger.clone())).await;
+        let away = raw.sent_away(GoAwayReason::Unauthorized).await;
+        assert!(away.message.contains("hello.id_seed"), "{}", away.message);
+        if connected {
+            owner.send(batch(0, 1)).await;
+            assert_eq!(owner.acknowledgement().await.next_seq, 1, "the owner does not notice");
+            drop(owner);
+            relay.settles("connections", |open| open == 0).await;
+            owner = Raw::connect(&relay).await;
+        }
+    }
+    owner.send(Frame::Hello(hello(1))).await;
+    owner.answer().await;
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_where_there_is_one() {
+    let relay = Setup::new().env("ATOMWIRE_TOKEN", "sesame").start().await;
+    for token in ["", "sesam", "sesames"] {
+        let mut raw = Raw::connect(&relay).await;
+        raw.send(Frame::Hello(Hello { token: token.into(), ..hello(1) })).await;
+        let away = raw.sent_away(GoAwayReason::Unauthorized).await;
+        assert!(away.message.contains("hello.token"), "{}", away.message);
+    }
+    let config = Config {
+        session_id: [1; 16],
+        id_seed: [1; 32],
+        resource: Vec::new(),
+        token: "sesame".into(),
+        queue_updates: 10,
+        queue_bytes: 1000,
+    };
+    let mut session = Session::with(config);
+    session.connect(&relay).await;
+    session.write("n", "1");
+    session.settled().await;
+    assert_eq!(session.emitter.stats().acknowledged, 1);
+}
+
+#[tokio::test]
+async fn losses_and_the_end_are_on_the_ledger() {
+    let relay = Relay::start().await;
+    let mut ledger = Subscriber::connect(&relay, &["atomwire.ledger"]).await;
+    let mut session = Session::connected(&relay, 1).await;
+    session.write("n", "1");
+    session.emitter.lose(3, LostReason::QueueFull);
+    session.emitter.lose(1, LostReason::TooLarge);
+    session.write("n", "1");
+    session.settled().await;
+    session.emitter.end();
+    session.run().await;
+    assert_eq!(session.sent_away, None);
+
+    let session = "01".repeat(16);
+    let lost = ledger.next().await;
+    let ranges = json!([
+        { "first": 1, "last": 3, "reason": "queue_full" },
+        { "first": 4, "last": 4, "reason": "too_large" },
+    ]);
+    let from = |seq: u64| json!({ "id": relay.id, "seq": seq });
+    assert_eq!(lost.json, json!({ "session": session, "lost": ranges, "relay": from(0) }));
+    let end = json!({ "session": session, "end": true, "next_seq": 6, "reason": "closed", "relay": from(1) });
+    assert_eq!(ledger.next().await.json, end);
+    assert_eq!(relay.metric(r#"client_updates_lost_total{reason="queue_full"}"#).await, 3);
+    relay.settles("sessions", |kept| kept == 0).await;
+}
+
+#[tokio::test]
+async fn a_goodbye_right_behind_updates_waits_for_them() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom"]).await;
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    raw.send(batch(0, 100)).await;
+    raw.send(Frame::Bye(Bye { next_seq: 100 })).await;
+    assert_eq!(raw.acknowledgement().await.next_seq, 100);
+    assert_eq!(raw.message().await, None);
+    assert_eq!(numbers(&bus.take(100).await), (0..100).collect::<Vec<_>>());
+    assert_eq!(bus.next().await.json["next_seq"], 100);
+}
+
+#[tokio::test]
+async fn a_malformed_tracestate_is_dropped() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    let Frame::Batch(mut it) = batch(0, 1) else { unreachable!() };
+    let (trace_id, span_id) = (vec![1; 16].into(), vec![2; 8].into());
+    let parent = ParentContext { trace_id, span_id, flags: 3, tracestate: "no pairs".into(), local: false };
+    it.updates[0].parent = Some(parent);
+    raw.send(Frame::Batch(it)).await;
+    let message = bus.next().await;
+    assert_eq!(message.trace()[1], "01".repeat(16));
+    assert_eq!(message.json.get("tracestate"), None);
+}
+
+#[tokio::test]
+async fn a_value_or_a_write_may_fail() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
+    let mut session = Session::connected(&relay, 1).await;
+    let update = NewUpdate {
+        key: Key::Inline("cart"),
+        start: now_us(),
+        duration: 5,
+        value: None,
+        error: Some(("TypeError", "cart is not iterable")),
+        parent: None,
+        position: 0,
+    };
+    session.push(&update);
+    session.settled().await;
+    let message = bus.next().await;
+    assert_eq!(message.json.get("value"), None);
+    assert_eq!(message.json["error"], "TypeError");
+}
+
+#[tokio::test]
+async fn an_update_that_is_wrong_in_itself_is_refused_alone() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    let Frame::Batch(mut it) = batch(0, 3) else { unreachable!() };
+    it.updates[1].value = Some("{".into());
+    raw.send(Frame::Batch(it)).await;
+    let ack = raw.acknowledgement().await;
+    assert_eq!(ack.next_seq, 3);
+    let [rejected] = &ack.rejected[..] else { panic!("{:?}", ack.rejected) };
+    assert_eq!((rejected.first, rejected.last, rejected.field.as_str()), (1, 1, "update.value"));
+    assert_eq!(rejected.reason(), RejectReason::InvalidJson);
+    assert_eq!(numbers(&bus.take(2).await), [0, 2]);
+    assert_eq!(relay.metric(r#"updates_dropped_total{reason="invalid_json"}"#).await, 1);
+    relay.balances().await;
+}
+
+#[tokio::test]
+async fn a_client_hears_of_every_refusal_however_many() {
+    let relay = Relay::start().await;
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    for part in 0..4 {
+        let Frame::Batch(mut it) = batch(part * 1024, 1024) else { unreachable!() };
+        // No two neighbours for the same reason: each takes a range of its own.
+        for (number, update) in it.updates.iter_mut().enumerate() {
+            match number % 2 {
+                0 => update.value = Some("{".into()),
+                _ => update.key.clear(),
+            }
+        }
+        raw.send(Frame::Batch(it)).await;
+    }
+    let mut refused = Vec::new();
+    while refused.len() < 4096 {
+        refused.extend(raw.acknowledgement().await.rejected.iter().map(|it| (it.first, it.last)));
+    }
+    assert!(refused.into_iter().eq((0..4096).map(|seq| (seq, seq))));
+    assert_eq!(relay.metric(r#"updates_dropped_total{reason="invalid_key"}"#).await, 2048);
+}
+
+#[tokio::test]
+async fn both_contracts_share_one_port() {
+    let relay = Relay::start().await;
+    let plain = Plain::connect_to(&relay, "/v1/stream").await;
+    let (raw, _) = Raw::welcomed(&relay, 1).await;
+    relay.reaches("connections", 2).await;
+    drop((plain, raw));
+    relay.settles("connections", |open| open == 0).await;
+}

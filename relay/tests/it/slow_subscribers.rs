@@ -1,0 +1,68 @@
+//! A subscriber that stops reading: it loses messages and sees so, nobody else does, and memory stays
+//! bounded.
+
+use crate::support::{Message, Session, Setup, Subscriber};
+
+/// Of 4 KiB each: more than libzmq's mark and the system's buffers hold for one subscriber.
+const MESSAGES: u64 = 16_000;
+
+async fn a_stalled_subscriber(policy: &str) {
+    let relay = Setup::new().flags(&["--slow-subscribers", policy]).start().await;
+    let stalled = zmq::Context::new().socket(zmq::SUB).unwrap();
+    stalled.set_rcvhwm(1).unwrap();
+    stalled.set_rcvbuf(4096).unwrap();
+    stalled.connect(&relay.bus).unwrap();
+    stalled.set_subscribe(b"atom-updates").unwrap();
+    relay.reaches("bus_subscriptions", 1).await;
+    let mut fast = Subscriber::connect(&relay, &["atom-updates"]).await;
+
+    let mut session = Session::connected(&relay, 1).await;
+    let value = format!("\"{}\"", "x".repeat(4096));
+    for round in 0..MESSAGES / 500 {
+        for _ in 0..500 {
+            session.write("n", &value);
+        }
+        session.settled().await;
+        // One that reads is never far behind.
+        assert!(fast.take(500).await.iter().map(Message::relay_seq).eq(round * 500..(round + 1) * 500));
+    }
+    assert_eq!(relay.metric("updates_published_total").await, MESSAGES as i64);
+    assert_eq!(relay.metric("bus_congestion_total").await, 1);
+    relay.balances().await;
+    assert!(relay.peak_memory() < 160 << 20, "{}", relay.peak_memory());
+
+    // It wakes up, reads what was kept for it, and goes on with what is new.
+    stalled.set_rcvtimeo(100).unwrap();
+    let mut expected = 0;
+    while let Some(seq) = next(&stalled, &mut session).await {
+        if seq != expected {
+            assert!(expected < seq, "it sees how many it missed");
+            return;
+        }
+        expected += 1;
+    }
+}
+
+/// The `relay.seq` of the next message; what is new is written once everything kept has been read.
+async fn next(subscriber: &zmq::Socket, session: &mut Session) -> Option<u64> {
+    let message = loop {
+        match tokio::task::block_in_place(|| subscriber.recv_multipart(0)) {
+            Ok(message) => break message,
+            Err(zmq::Error::EAGAIN) => session.write("n", "1"),
+            Err(_) => return None,
+        }
+        session.settled().await;
+    };
+    let json: serde_json::Value = serde_json::from_slice(&message[1]).unwrap();
+    json["relay"]["seq"].as_u64()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policy_wait() {
+    a_stalled_subscriber("wait").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policy_drop() {
+    a_stalled_subscriber("drop").await;
+}

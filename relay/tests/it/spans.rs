@@ -1,0 +1,322 @@
+//! The trace flow: "Shape of a trace" in ARCHITECTURE.md, by OTLP.
+
+use crate::support::{
+    Collector, Message, Plain, Raw, Received, Relay, Session, Setup, Subscriber, get, hex, now_us,
+};
+use atomwire_wire::ParentContext;
+use atomwire_wire::emitter::{Key, NewUpdate};
+use atomwire_wire::proto::OtlpSpans;
+use atomwire_wire::proto::client_frame::Frame;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use prost::Message as _;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const PARENT: &str = "b7ad6b7169203331";
+/// Of a span's flags: W3C's own, and that its parent is local, or remote.
+const SAMPLED_AND_RANDOM: u32 = 0x03;
+const LOCAL: u32 = 0x100;
+const REMOTE: u32 = 0x300;
+
+fn of_kind(spans: &[Received], kind: SpanKind) -> &Received {
+    let mut found = spans.iter().filter(|it| it.span.kind() == kind);
+    let only = found.next().expect("a span of that kind");
+    assert!(found.next().is_none(), "one span of each kind");
+    only
+}
+
+fn attributes<const N: usize>(received: &Received, expected: [(&str, &str); N]) {
+    for (key, value) in expected {
+        assert_eq!(received.attributes.get(key).map(String::as_str), Some(value), "{key} of {received:?}");
+    }
+}
+
+fn plain(flags: &str) -> String {
+    json!({ "key": "n", "value": 1, "traceparent": format!("00-{TRACE}-{PARENT}-{flags}") }).to_string()
+}
+
+#[tokio::test]
+async fn an_update_of_an_emitter_is_three_spans() {
+    let collector = Collector::start().await;
+    let relay = Setup::new().exporting_to(&collector).start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
+    let mut session = Session::connected(&relay, 1).await;
+    let before = now_us();
+    session.write("cart", r#"["maguro"]"#);
+    session.settled().await;
+    let message = bus.next().await;
+    let spans = collector.spans(3).await;
+    let (client, server, producer) = (
+        of_kind(&spans, SpanKind::Client),
+        of_kind(&spans, SpanKind::Server),
+        of_kind(&spans, SpanKind::Producer),
+    );
+
+    let ids = session.emitter.ids(0);
+    assert!(spans.iter().all(|it| it.span.trace_id == ids.trace_id), "one trace");
+    assert_eq!(client.span.span_id, ids.span_id);
+    assert!(client.span.parent_span_id.is_empty(), "one root");
+    assert_eq!(server.span.parent_span_id, client.span.span_id);
+    assert_eq!(producer.span.parent_span_id, server.span.span_id);
+    assert_eq!(message.trace()[2], hex(&producer.span.span_id), "the consumer's parent");
+
+    assert_eq!(client.span.name, "Jotai State Update: cart");
+    assert_eq!(server.span.name, "relay receive");
+    assert_eq!(producer.span.name, "send atom-updates");
+    assert_eq!(client.span.flags, SAMPLED_AND_RANDOM | LOCAL);
+    assert_eq!(server.span.flags, SAMPLED_AND_RANDOM | REMOTE);
+    assert_eq!(producer.span.flags, SAMPLED_AND_RANDOM | LOCAL);
+
+    assert_eq!(client.resource["service.name"], "shop");
+    for relay in [server, producer] {
+        assert_eq!(relay.resource["service.name"], "atomwire-relay");
+        assert_eq!(relay.resource["service.version"], env!("CARGO_PKG_VERSION"));
+    }
+    let common = [("atomwire.key", "cart"), ("atomwire.session.id", &"01".repeat(16)), ("atomwire.seq", "0")];
+    attributes(client, common);
+    attributes(server, common);
+    let topic = ("messaging.destination.name", "atom-updates");
+    let operation = [("messaging.operation.name", "send"), ("messaging.operation.type", "send")];
+    attributes(producer, [("messaging.system", "zeromq"), topic, ("atomwire.relay.seq", "0")]);
+    attributes(producer, operation);
+    assert!(server.attributes["atomwire.transit_us"].parse::<u64>().is_ok());
+    assert!(!client.attributes.contains_key("atomwire.value"), "values are data");
+
+    let times =
+        [client, server, producer].map(|it| (it.span.start_time_unix_nano, it.span.end_time_unix_nano));
+    assert!(times[0].0 / 1000 >= before - 1_000_000);
+    assert!(times.is_sorted_by_key(|(start, _)| *start), "no child starts before its parent: {times:?}");
+    assert!(times.iter().all(|(start, end)| start <= end), "{times:?}");
+}
+
+#[tokio::test]
+async fn a_write_that_fails_inside_of_a_span_says_so() {
+    let collector = Collector::start().await;
+    let relay = Setup::new().exporting_to(&collector).start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
+    let mut session = Session::connected(&relay, 1).await;
+    let parent = ParentContext {
+        trace_id: [0xab; 16],
+        span_id: [0xcd; 8],
+        flags: 0x01,
+        local: false,
+        tracestate: "rojo=1".into(),
+    };
+    let update = NewUpdate {
+        key: Key::Inline("cart"),
+        start: now_us() - 5,
+        duration: 5,
+        value: None,
+        error: Some(("TypeError", "not iterable")),
+        parent: Some(&parent),
+        position: 7,
+    };
+    session.push(&update);
+    session.settled().await;
+    let message = bus.next().await;
+    assert_eq!(message.trace()[1], "ab".repeat(16));
+    assert_eq!(message.trace()[3], "01", "the parent's trace id was not said to be random");
+    assert_eq!(message.json["tracestate"], "rojo=1");
+    let spans = collector.spans(3).await;
+    let client = of_kind(&spans, SpanKind::Client);
+    assert_eq!(client.span.parent_span_id, parent.span_id);
+    assert_eq!(client.span.span_id, session.emitter.ids(7).span_id);
+    assert!(spans.iter().all(|it| it.span.trace_id == parent.trace_id && it.span.trace_state == "rojo=1"));
+    attributes(client, [("error.type", "TypeError"), ("atomwire.value.omitted", "not_serializable")]);
+    let status = client.span.status.as_ref().unwrap();
+    assert_eq!((status.code(), status.message.as_str()), (StatusCode::Error, "not iterable"));
+}
+
+#[tokio::test]
+async fn a_plain_update_continues_its_parent() {
+    let collector = Collector::start().await;
+    let relay = Setup::new().exporting_to(&collector).start().await;
+    let mut client = Plain::connect(&relay).await;
+    client.send(plain("00")).await;
+    client.send(plain("02")).await;
+    client.send(plain("01")).await;
+    let spans = collector.spans(2).await;
+    let (server, producer) = (of_kind(&spans, SpanKind::Server), of_kind(&spans, SpanKind::Producer));
+    assert_eq!(hex(&server.span.trace_id), TRACE);
+    assert_eq!(hex(&server.span.parent_span_id), PARENT);
+    assert_eq!((server.span.flags, producer.span.flags), (0x01 | REMOTE, 0x01 | LOCAL));
+    attributes(server, [("atomwire.seq", "2")]);
+    relay.reaches("spans_exported_total", 2).await;
+    assert_eq!(collector.spans(2).await.len(), 2, "those that are not sampled make no span");
+}
+
+#[tokio::test]
+async fn by_http_with_everything_that_variables_say() {
+    let collector = Collector::start().await;
+    let relay = Setup::new()
+        .env("OTEL_TRACES_EXPORTER", "otlp")
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{}/", collector.http))
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=sushi, authorization=Basic%20abc")
+        .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+        .env("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=a%20test,service.name=ignored")
+        .env("OTEL_SERVICE_NAME", "my-relay")
+        .start()
+        .await;
+    Plain::connect(&relay).await.send(plain("03")).await;
+    for received in collector.spans(2).await {
+        assert_eq!(received.resource["service.name"], "my-relay");
+        assert_eq!(received.resource["deployment.environment.name"], "a test");
+        assert_eq!(received.headers["x-tenant"], "sushi");
+        assert_eq!(received.headers["authorization"], "Basic abc");
+        assert_eq!(received.headers["content-encoding"], "gzip");
+    }
+}
+
+#[tokio::test]
+async fn by_grpc_with_headers_and_gzip() {
+    let collector = Collector::start().await;
+    let relay = Setup::new()
+        .exporting_to(&collector)
+        .env("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-tenant=sushi")
+        .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+        .start()
+        .await;
+    Plain::connect(&relay).await.send(plain("03")).await;
+    for received in collector.spans(2).await {
+        assert_eq!(received.headers["x-tenant"], "sushi");
+        assert_eq!(received.headers["grpc-encoding"], "gzip");
+    }
+}
+
+#[tokio::test]
+async fn the_sampler_decides_where_no_parent_does() {
+    let collector = Collector::start().await;
+    let relay = Setup::new()
+        .exporting_to(&collector)
+        .env("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+        .env("OTEL_TRACES_SAMPLER_ARG", "0")
+        .start()
+        .await;
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
+    let mut session = Session::connected(&relay, 1).await;
+    session.write("n", "1");
+    session.settled().await;
+    let mut client = Plain::connect(&relay).await;
+    client.send(r#"{"key":"n","value":1}"#).await;
+    for message in bus.take(2).await {
+        assert_eq!(message.trace()[3], "02", "unsampled, and still random");
+    }
+    client.send(plain("01")).await;
+    assert_eq!(bus.next().await.trace()[3], "01");
+    let spans = collector.spans(2).await;
+    assert!(spans.iter().all(|it| hex(&it.span.trace_id) == TRACE), "only the one that its parent wants");
+}
+
+#[tokio::test]
+async fn a_collector_that_stumbles_gets_everything_once() {
+    let collector = Collector::start().await;
+    for protocol in ["grpc", "http/protobuf"] {
+        let before = collector.spans(0).await.len();
+        collector.fail(2);
+        let http = format!("http://{}/v1/traces", collector.http);
+        let grpc = format!("http://{}", collector.grpc);
+        let relay = Setup::new()
+            .env("OTEL_TRACES_EXPORTER", "otlp")
+            .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+            .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", if protocol == "grpc" { &grpc } else { &http })
+            .start()
+            .await;
+        Plain::connect(&relay).await.send(plain("03")).await;
+        relay.reaches("spans_exported_total", 2).await;
+        assert_eq!(collector.spans(0).await.len() - before, 2);
+    }
+}
+
+#[tokio::test]
+async fn what_piled_up_is_sent_in_requests_that_a_collector_takes() {
+    let collector = Collector::start().await;
+    // Until then everything waits, and what waits is sent in requests as large as they get.
+    collector.fail(3);
+    let relay = Setup::new().exporting_to(&collector).start().await;
+    let mut session = Session::connected(&relay, 1).await;
+    for _ in 0..12_000 {
+        session.write("a-key-of-some-length", "1");
+    }
+    session.settled().await;
+    relay.settles("spans_exported_total", |spans| spans == 36_000).await;
+    assert_eq!(collector.spans(36_000).await.len(), 36_000);
+}
+
+#[tokio::test]
+async fn without_a_collector_updates_flow_and_spans_are_counted() {
+    // A port where nobody listens.
+    let nowhere = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let relay = Setup::new()
+        .env("OTEL_TRACES_EXPORTER", "otlp")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{nowhere}"))
+        .start()
+        .await;
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
+    let mut session = Session::connected(&relay, 1).await;
+    // More than the exporter keeps for later: 32 MiB.
+    for round in 0..50 {
+        for _ in 0..1000 {
+            session.write("n", "1");
+        }
+        session.settled().await;
+        assert!(bus.take(1000).await.iter().map(Message::seq).eq(round * 1000..(round + 1) * 1000));
+    }
+    relay.reaches(r#"spans_dropped_total{reason="queue_full"}"#, 1).await;
+    assert_eq!(relay.log().matches("spans cannot be exported").count(), 1, "{}", relay.log());
+    relay.balances().await;
+}
+
+#[tokio::test]
+async fn a_collector_that_refuses_is_not_asked_again() {
+    let collector = Collector::start().await;
+    let relay = Setup::new()
+        .env("OTEL_TRACES_EXPORTER", "otlp")
+        .env("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
+        .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &format!("http://{}/nowhere", collector.http))
+        .start()
+        .await;
+    Plain::connect(&relay).await.send(plain("03")).await;
+    relay.reaches(r#"spans_dropped_total{reason="refused"}"#, 2).await;
+    assert!(relay.log().contains("404"), "{}", relay.log());
+    assert!(collector.is_empty());
+}
+
+#[tokio::test]
+async fn spans_of_other_instrumentations_are_passed_on() {
+    let collector = Collector::start().await;
+    let relay = Setup::new().exporting_to(&collector).start().await;
+    let span =
+        Span { trace_id: vec![1; 16], span_id: vec![2; 8], name: "GET /menu".into(), ..Span::default() };
+    let scope_spans = vec![ScopeSpans { spans: vec![span.clone()], ..ScopeSpans::default() }];
+    let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
+    let request = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    for bytes in [vec![], request] {
+        raw.send(Frame::OtlpSpans(OtlpSpans { export_trace_service_request: bytes.into() })).await;
+    }
+    assert_eq!(collector.spans(1).await[0].span, span);
+    relay.settles("spans_exported_total", |spans| spans == 1).await;
+}
+
+#[tokio::test]
+async fn the_trace_view_shows_what_the_relay_exports() {
+    let relay = Setup::new().dev().start().await;
+    let mut session = Session::connected(&relay, 1).await;
+    session.write("cart", r#"["maguro"]"#);
+    session.settled().await;
+    relay.reaches("spans_exported_total", 3).await;
+    let trace = hex(&session.emitter.ids(0).trace_id);
+    let (status, trace) = get(relay.listen, &format!("/traces/api/traces/{trace}")).await;
+    assert_eq!(status, 200);
+    for part in ["Jotai State Update: cart", "relay receive", "send atom-updates", "atomwire.value", "maguro"]
+    {
+        assert!(trace.contains(part), "{part} in {trace}");
+    }
+    assert_eq!(get(relay.listen, "/traces").await.0, 200);
+    assert_eq!(get(Relay::start().await.listen, "/traces").await.0, 404, "not without --dev");
+}

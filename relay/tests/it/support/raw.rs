@@ -1,0 +1,98 @@
+//! A client of the binary contract that sends whatever it is told to.
+
+use super::{Relay, now_us, within};
+use atomwire_wire::proto::client_frame::Frame;
+use atomwire_wire::proto::{Ack, ClientFrame, GoAway, GoAwayReason, Hello, Ping, ServerFrame, server_frame};
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use prost::Message as _;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+pub(crate) struct Raw(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+pub(crate) fn frame(frame: Frame) -> Bytes {
+    ClientFrame { frame: Some(frame) }.encode_to_vec().into()
+}
+
+/// The `Hello` of session number `id`.
+pub(crate) fn hello(id: u8) -> Hello {
+    Hello {
+        session_id: vec![id; 16].into(),
+        id_seed: vec![id; 32].into(),
+        client_time_us: now_us(),
+        ..Hello::default()
+    }
+}
+
+impl Raw {
+    pub(crate) async fn connect(relay: &Relay) -> Self {
+        let mut request = format!("ws://{}/v1/stream", relay.listen).into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "atomwire.v1".parse().unwrap());
+        let (socket, response) =
+            within("a handshake", tokio_tungstenite::connect_async(request)).await.unwrap();
+        assert_eq!(response.headers()["sec-websocket-protocol"], "atomwire.v1");
+        Self(socket)
+    }
+
+    /// A connection of session number `id`, and where it goes on.
+    pub(crate) async fn welcomed(relay: &Relay, id: u8) -> (Self, u64) {
+        let mut raw = Self::connect(relay).await;
+        raw.send(Frame::Hello(hello(id))).await;
+        match raw.answer().await {
+            server_frame::Frame::Welcome(welcome) => (raw, welcome.next_seq),
+            other => panic!("not welcome: {other:?}"),
+        }
+    }
+
+    pub(crate) async fn send(&mut self, it: Frame) {
+        self.send_message(frame(it)).await;
+    }
+
+    pub(crate) async fn send_message(&mut self, message: impl Into<Message>) {
+        within("a send", self.0.send(message.into())).await.unwrap();
+    }
+
+    /// Asks and does not read the answers, until every buffer is full of them and the relay takes no more.
+    pub(crate) async fn stall(&mut self) {
+        let ping = frame(Frame::Ping(Ping { client_time_us: u64::MAX }));
+        while timeout(Duration::from_millis(500), self.0.send(ping.clone().into())).await.is_ok() {}
+    }
+
+    /// The next message; none when the connection has ended.
+    pub(crate) async fn message(&mut self) -> Option<Bytes> {
+        loop {
+            match within("a frame", self.0.next()).await {
+                Some(Ok(Message::Binary(frame))) => return Some(frame),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                _ => return None,
+            }
+        }
+    }
+
+    pub(crate) async fn answer(&mut self) -> server_frame::Frame {
+        ServerFrame::decode(self.message().await.expect("a frame")).unwrap().frame.expect("a frame")
+    }
+
+    pub(crate) async fn acknowledgement(&mut self) -> Ack {
+        match self.answer().await {
+            server_frame::Frame::Ack(ack) => ack,
+            other => panic!("no acknowledgement: {other:?}"),
+        }
+    }
+
+    /// The relay sends the client away, and closes.
+    pub(crate) async fn sent_away(&mut self, reason: GoAwayReason) -> GoAway {
+        loop {
+            if let server_frame::Frame::GoAway(away) = self.answer().await {
+                assert_eq!(away.reason(), reason, "{}", away.message);
+                assert_eq!(self.message().await, None);
+                return away;
+            }
+        }
+    }
+}
