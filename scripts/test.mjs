@@ -38,8 +38,10 @@ const stages = {
     await show('npx', ['biome', 'ci', '.']);
     await show('cargo', ['fmt', '--all', '--check']);
     await show('cargo', ['clippy', '--workspace', '--all-targets', '--locked', '--', '-D', 'warnings']);
+    const ruff = ['--config', 'consumers/python/pyproject.toml'];
     await show(venv('ruff'), ['check', 'consumers/python']);
-    await show(venv('ruff'), ['format', '--check', 'consumers/python']);
+    await show(venv('ruff'), ['check', ...ruff, 'e2e/peers']);
+    await show(venv('ruff'), ['format', '--check', ...ruff, 'consumers/python', 'e2e/peers']);
     await show(venv('mypy'), ['--strict', '.'], { cwd: at('consumers/python') });
   },
   async rust() {
@@ -50,7 +52,7 @@ const stages = {
   },
   async typescript() {
     await buildEmitter();
-    for (const room of ['emitter-wasm', 'web-demo', 'e2e'])
+    for (const room of ['emitter-wasm', 'emitter-wasm/tests', 'web-demo', 'e2e'])
       await show('npx', ['tsc', '--noEmit', '--project', room]);
     await show('node', ['--test', 'trace-view/tests/page/']);
     await show('npm', ['test', '--workspace', 'atomwire']);

@@ -34,27 +34,31 @@ async fn a_stalled_subscriber(policy: &str) {
     // It wakes up, reads what was kept for it, and goes on with what is new.
     stalled.set_rcvtimeo(100).unwrap();
     let mut expected = 0;
-    while let Some(seq) = next(&stalled, &mut session).await {
+    let seq = loop {
+        let seq = next(&stalled, &mut session).await;
         if seq != expected {
-            assert!(expected < seq, "it sees how many it missed");
-            return;
+            break seq;
         }
         expected += 1;
-    }
+    };
+    assert!(expected < seq, "it sees how many it missed");
 }
 
 /// The `relay.seq` of the next message; what is new is written once everything kept has been read.
-async fn next(subscriber: &zmq::Socket, session: &mut Session) -> Option<u64> {
+async fn next(subscriber: &zmq::Socket, session: &mut Session) -> u64 {
     let message = loop {
         match tokio::task::block_in_place(|| subscriber.recv_multipart(0)) {
-            Ok(message) => break message,
-            Err(zmq::Error::EAGAIN) => session.write("n", "1"),
-            Err(_) => return None,
+            Err(zmq::Error::EAGAIN) => {
+                session.write("n", "1");
+                session.settled().await;
+            }
+            // Another test's process has ended.
+            Err(zmq::Error::EINTR) => {}
+            message => break message.expect("a message"),
         }
-        session.settled().await;
     };
     let json: serde_json::Value = serde_json::from_slice(&message[1]).unwrap();
-    json["relay"]["seq"].as_u64()
+    json["relay"]["seq"].as_u64().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
