@@ -227,9 +227,11 @@ class Cluster:
 
     def __init__(self, programs: Path) -> None:
         self._programs = programs
-        self._directory = Path(tempfile.mkdtemp(prefix="atomwire-postgresql-"))
+        root = os.geteuid() == 0
+        # Root's own temporary folder may be closed to nobody.
+        self._directory = Path(tempfile.mkdtemp(prefix="atomwire-postgresql-", dir="/tmp" if root else None))
         self._user: list[str] = []
-        if os.geteuid() == 0:
+        if root:
             shutil.chown(self._directory, "nobody")
             self._user = ["setpriv", "--reuid=nobody", "--clear-groups"]
         with socket.create_server(("127.0.0.1", 0)) as free:
