@@ -11,11 +11,13 @@ struct Client {
 impl Client {
     fn connect(relay: &Relay, kind: zmq::SocketType) -> Self {
         let socket = zmq::Context::new().socket(kind).unwrap();
-        socket.set_rcvtimeo(60_000).unwrap();
+        socket.set_rcvtimeo(15_000).unwrap();
         socket.set_linger(0).unwrap();
-        // What it has not read stays the relay's matter.
-        socket.set_rcvhwm(1).unwrap();
-        socket.set_rcvbuf(4096).unwrap();
+        if kind == zmq::DEALER {
+            // What it has not read stays the relay's matter.
+            socket.set_rcvhwm(1).unwrap();
+            socket.set_rcvbuf(4096).unwrap();
+        }
         socket.connect(&relay.replay).unwrap();
         Self { socket, dealer: kind == zmq::DEALER }
     }
