@@ -1,4 +1,4 @@
-"""The peer that bounds what a Python consumer can do: a message, a row, a commit; no trace, no gaps, no retry.
+"""The peer that bounds what a Python consumer can do: a message, a row, a commit; no trace, gaps or retry.
 
 `bare_consumer.py BUS DATABASE`
 """

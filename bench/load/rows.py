@@ -1,4 +1,4 @@
-"""Sees rows appear: `rows.py DATABASE COUNT FROM_US POLL_MS` prints a JSON line once COUNT rows are committed.
+"""Sees rows appear: `rows.py DATABASE COUNT FROM_US POLL_MS` prints JSON once COUNT rows are committed.
 
 Only rows whose update was written at FROM_US (microseconds since the epoch) or later count.
 """
