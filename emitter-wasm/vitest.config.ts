@@ -1,5 +1,6 @@
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
+import '../scripts/lib/mapGroupBy.mjs';
 import { CHROMIUM } from './tests/chromium.ts';
 
 // What is tested is dist/: the package as it is installed, by its own name.

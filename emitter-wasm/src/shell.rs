@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::{Host, hex};
-use atomwire_wire::emitter::{Config, Emitter, Event as Heard, Key, NewUpdate, Stats, Step};
+use atomwire_wire::emitter::{Config, Emitter, Event as Heard, GATHER, Key, NewUpdate, Stats, Step};
 use atomwire_wire::{LostReason, Micros, ParentContext, SUBPROTOCOL};
 use js_sys::{ArrayBuffer, Function, Math, Uint8Array};
 use std::cell::RefCell;
@@ -155,9 +155,10 @@ impl Shell {
             position: record.position,
         };
         self.machine.push(&update, end);
-        // While the send buffer is full, the timer looks after it.
-        if !self.congested {
-            self.drive(end);
+        // Its frame goes in a task of its own: sending is no part of the app's write. While the send buffer
+        // is full, the timer looks after it already.
+        if matches!(self.state, State::Open { .. }) && !self.congested {
+            self.wake_by(end + GATHER);
         }
     }
 
@@ -410,6 +411,13 @@ impl Shell {
 
     fn hidden(&self) -> bool {
         self.window.document().is_some_and(|document| document.hidden())
+    }
+
+    /// Sets the timer, unless it comes sooner anyway.
+    fn wake_by(&mut self, at: Micros) {
+        if self.timer.is_none_or(|(_, armed)| armed > at) {
+            self.arm(at);
+        }
     }
 
     /// Sets the one timer.

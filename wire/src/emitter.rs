@@ -22,7 +22,7 @@ use frames::{Rejected, Room, ServerFrame, Times};
 use queue::Queue;
 
 /// How long an update waits for company after a quiet time: what one click writes goes together.
-const GATHER: Micros = 5_000;
+pub const GATHER: Micros = 5_000;
 /// How long after a batch the next may go: 20 frames a second at the most from a page that writes without
 /// end. So a single click is in its trace at once, and a stream of writes is batched.
 const FLUSH_AGE: Micros = 50_000;

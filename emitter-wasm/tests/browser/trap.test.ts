@@ -19,6 +19,7 @@ test('a trap is caught once and counted; the app goes on', async () => {
     throw emitter.stats();
   });
   for (let count = 2; count <= 300; count++) store.set(countAtom, count);
+  void emitter.flush();
   send.mockRestore();
   store.set(countAtom, 301);
   expect(store.get(countAtom)).toBe(301);
