@@ -84,6 +84,7 @@ async fn upgrade(State(relay): State<Arc<Relay>>, mut request: Request) -> Respo
     }
     let place = request.extensions().get::<Place>().cloned();
     let upgraded = hyper::upgrade::on(&mut request);
+    let arrival = relay.sessions.socket();
     let tasks = relay.tasks.clone();
     tasks.spawn(async move {
         let _place = place;
@@ -92,7 +93,7 @@ async fn upgrade(State(relay): State<Arc<Relay>>, mut request: Request) -> Respo
             metrics.connections.inc();
             let socket = Socket::new(upgraded).await;
             match contract {
-                Contract::Binary => stream::serve_binary(relay, socket).await,
+                Contract::Binary => stream::serve_binary(relay, socket, arrival).await,
                 Contract::Plain => stream::serve_plain(relay, socket).await,
             }
             metrics.connections.dec();

@@ -7,6 +7,7 @@ use atomwire_wire::{IdSeed, SessionId};
 use lru::LruCache;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -23,7 +24,17 @@ const KEPT_FOR: Duration = Duration::from_hours(1);
 #[derive(Debug)]
 pub(crate) struct Sessions {
     state: Mutex<State>,
+    arrivals: AtomicU64,
     metrics: Arc<Metrics>,
+}
+
+/// What wants a session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Arrival {
+    /// A socket, numbered when it asked for its upgrade: a client connects again only after the answer.
+    Socket(u64),
+    /// A request, which comes by a connection of its own, before or after its page's next socket.
+    Request,
 }
 
 #[derive(Debug)]
@@ -35,7 +46,9 @@ struct State {
 #[derive(Debug)]
 struct Held {
     id_seed: IdSeed,
+    arrival: Arrival,
     replaced: CancellationToken,
+    borrowed: CancellationToken,
     released: Arc<Notify>,
 }
 
@@ -43,8 +56,10 @@ struct Held {
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(crate) id: SessionId,
-    /// Cancelled when a newer connection wants the session.
+    /// Cancelled when a newer socket wants the session.
     pub(crate) replaced: CancellationToken,
+    /// Cancelled when a request wants the session: if the client is still there, it may come back.
+    pub(crate) borrowed: CancellationToken,
 }
 
 /// A session that is over.
@@ -60,14 +75,24 @@ pub(crate) struct Ended {
 impl Sessions {
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
         let state = State { held: HashMap::new(), kept: LruCache::new(KEPT) };
-        Self { state: Mutex::new(state), metrics }
+        Self { state: Mutex::new(state), arrivals: AtomicU64::new(0), metrics }
     }
 
-    /// Takes the session that `hello` names. A connection that still holds it is told to let go, and
-    /// waited for, so that everything it took on is settled.
-    pub(crate) async fn claim(&self, hello: &Hello) -> Result<(Claim, Ledger), GoAwayReason> {
+    /// The next socket.
+    pub(crate) fn socket(&self) -> Arrival {
+        Arrival::Socket(self.arrivals.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Takes the session that `hello` names. Whoever still holds it is told to let go, and waited for, so
+    /// that everything it took on is settled. Only a newer socket keeps it: this `hello` is then the last
+    /// word of a connection that its client has given up.
+    pub(crate) async fn claim(
+        &self,
+        hello: &Hello,
+        arrival: Arrival,
+    ) -> Result<(Claim, Ledger), GoAwayReason> {
         loop {
-            let released = match self.try_claim(hello)? {
+            let released = match self.try_claim(hello, arrival)? {
                 Ok(claimed) => return Ok(claimed),
                 Err(released) => released,
             };
@@ -82,13 +107,25 @@ impl Sessions {
         }
     }
 
-    fn try_claim(&self, hello: &Hello) -> Result<Result<(Claim, Ledger), Arc<Notify>>, GoAwayReason> {
+    fn try_claim(
+        &self,
+        hello: &Hello,
+        arrival: Arrival,
+    ) -> Result<Result<(Claim, Ledger), Arc<Notify>>, GoAwayReason> {
         let mut state = self.lock();
         if let Some(held) = state.held.get(&hello.session_id) {
             // Compared through a ledger's own eyes, in constant time.
             let mut owner = Ledger::new(held.id_seed, 0);
             owner.resume(&hello.id_seed, 0).map_err(|_| GoAwayReason::Unauthorized)?;
-            held.replaced.cancel();
+            match (held.arrival, arrival) {
+                (Arrival::Socket(holder), Arrival::Socket(this)) if holder > this => {
+                    return Err(GoAwayReason::Replaced);
+                }
+                (Arrival::Socket(_), Arrival::Socket(_)) => held.replaced.cancel(),
+                (Arrival::Socket(_), Arrival::Request) => held.borrowed.cancel(),
+                // It lets go by itself.
+                (Arrival::Request, _) => {}
+            }
             return Ok(Err(Arc::clone(&held.released)));
         }
         let mut ledger = match state.kept.pop(&hello.session_id) {
@@ -99,12 +136,12 @@ impl Sessions {
             state.kept.put(hello.session_id, (ledger, Instant::now()));
             return Err(GoAwayReason::Unauthorized);
         }
-        let replaced = CancellationToken::new();
-        let held =
-            Held { id_seed: hello.id_seed, replaced: replaced.clone(), released: Arc::new(Notify::new()) };
-        state.held.insert(hello.session_id, held);
+        let (replaced, borrowed) = (CancellationToken::new(), CancellationToken::new());
+        let claim = Claim { id: hello.session_id, replaced: replaced.clone(), borrowed: borrowed.clone() };
+        let (id_seed, released) = (hello.id_seed, Arc::new(Notify::new()));
+        state.held.insert(hello.session_id, Held { id_seed, arrival, replaced, borrowed, released });
         self.count(&state);
-        Ok(Ok((Claim { id: hello.session_id, replaced }, ledger)))
+        Ok(Ok((claim, ledger)))
     }
 
     /// The connection is over. With `ended` the session is, too. The answer is every session that is

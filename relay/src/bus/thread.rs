@@ -239,6 +239,9 @@ impl Publisher {
         for _ in 0..REQUESTS {
             let Ok(request) = self.sockets.router.recv_multipart(zmq::DONTWAIT) else { return };
             let answer = self.answer(&request);
+            // Has libzmq see which answers were read by now. By itself it looks once in a millisecond, and a
+            // client that asks faster would be taken for one that does not read.
+            let _ = self.sockets.router.get_events();
             let parts = answer.iter().map(|part| &part[..]);
             if self.sockets.router.send_multipart(parts, zmq::DONTWAIT).is_err() {
                 tracing::debug!("a replay request's sender did not wait for the answer");

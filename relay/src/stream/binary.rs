@@ -1,8 +1,9 @@
 //! A socket with the subprotocol: frames in, acknowledgements out.
 
-use super::intake::{Intake, Refusal};
+use super::intake::{Intake, REPLACED, Refusal};
 use super::{Gone, Socket};
 use crate::relay::Relay;
+use crate::sessions::Arrival;
 use atomwire_wire::proto::GoAwayReason;
 use atomwire_wire::relay::{Limits, Violation, go_away};
 use bytes::Bytes;
@@ -32,11 +33,16 @@ enum End {
     Draining,
     /// A newer connection has the session.
     Replaced,
+    /// A request has the session, for a moment.
+    Borrowed,
 }
 
 impl From<Refusal> for End {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+        match refusal.reason {
+            GoAwayReason::Replaced => Self::Replaced,
+            _ => Self::Refused(refusal),
+        }
     }
 }
 
@@ -47,8 +53,8 @@ impl From<Gone> for End {
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(relay: Arc<Relay>, mut socket: Socket) {
-    let mut intake = match open(&relay, &mut socket).await {
+pub(crate) async fn serve(relay: Arc<Relay>, mut socket: Socket, arrival: Arrival) {
+    let mut intake = match open(&relay, &mut socket, arrival).await {
         Ok(intake) => intake,
         Err(end) => return finish(&relay, &mut socket, end).await,
     };
@@ -62,7 +68,7 @@ pub(crate) async fn serve(relay: Arc<Relay>, mut socket: Socket) {
 
 /// Takes the session that the client asks for. Once it is claimed, nothing here may be cancelled: only
 /// `Intake::close` gives it back.
-async fn open(relay: &Arc<Relay>, socket: &mut Socket) -> Result<Intake, End> {
+async fn open(relay: &Arc<Relay>, socket: &mut Socket, arrival: Arrival) -> Result<Intake, End> {
     let hello = tokio::select! {
         biased;
         () = relay.draining.cancelled() => return Err(End::Draining),
@@ -73,7 +79,7 @@ async fn open(relay: &Arc<Relay>, socket: &mut Socket) -> Result<Intake, End> {
         biased;
         () = relay.draining.cancelled() => return Err(End::Draining),
         // It claims as the last thing that it does.
-        opened = Intake::open(Arc::clone(relay), &hello) => opened?,
+        opened = Intake::open(Arc::clone(relay), &hello, arrival) => opened?,
     };
     if let Err(end) = send(socket, Some(welcome)).await {
         intake.close().await;
@@ -92,12 +98,13 @@ async fn hello(socket: &mut Socket) -> Result<Bytes, End> {
 
 async fn run(relay: &Relay, socket: &mut Socket, intake: &mut Intake) -> End {
     let silence = Duration::from_millis(u64::from(Limits::default().heartbeat_interval_ms) * 2);
-    let replaced = intake.claim.replaced.clone();
+    let (replaced, borrowed) = (intake.claim.replaced.clone(), intake.claim.borrowed.clone());
     let mut heard = Instant::now();
     loop {
         let step = tokio::select! {
             biased;
             () = replaced.cancelled() => return End::Replaced,
+            () = borrowed.cancelled() => return End::Borrowed,
             () = relay.draining.cancelled() => return End::Draining,
             // Acknowledgements before new work: they are what lets the client forget.
             ack = intake.ack() => send(socket, ack).await,
@@ -160,10 +167,11 @@ async fn finish(relay: &Relay, socket: &mut Socket, end: End) {
             let jitter = clients.clamp(*JITTER_MS.start(), *JITTER_MS.end());
             (go_away(GoAwayReason::Shutdown, 0, jitter, "the relay is shutting down"), CloseCode::Away)
         }
-        End::Replaced => {
-            let message = "a newer connection has taken this session";
-            (go_away(GoAwayReason::Replaced, 0, 0, message), CloseCode::Policy)
+        End::Borrowed => {
+            let message = "a request has taken this session";
+            (go_away(GoAwayReason::Unspecified, 0, *JITTER_MS.start(), message), CloseCode::Away)
         }
+        End::Replaced => (go_away(GoAwayReason::Replaced, 0, 0, REPLACED), CloseCode::Policy),
     };
     if socket.send(Message::Binary(frame)).await.is_ok() {
         socket.close(code, "").await;

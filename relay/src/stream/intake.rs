@@ -5,7 +5,7 @@ use crate::bus::{Job, Message, Settled};
 use crate::clock;
 use crate::message::{self, Payload};
 use crate::relay::Relay;
-use crate::sessions::Claim;
+use crate::sessions::{Arrival, Claim};
 use crate::trace::{BrowserSpan, Record, context};
 use atomwire_wire::proto::{GoAwayReason, RejectReason};
 use atomwire_wire::relay::{Accepted, Event, Hello, Limits, Session, Update, Violation, go_away};
@@ -19,6 +19,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 /// The largest `OtlpSpans`: what browsers allow a page in its last request. prost's structs may take a
 /// hundred times as much for a hostile one.
 const OTLP_BYTES: usize = 64 * 1024;
+
+/// What a connection hears that another has succeeded.
+pub(super) const REPLACED: &str = "a newer connection has taken this session";
 
 /// Why a connection ends, with words for the client.
 #[derive(Debug)]
@@ -53,7 +56,11 @@ pub(super) struct Intake {
 
 impl Intake {
     /// Takes the first frame, which must be a `Hello`; the answer is the `Welcome` to send.
-    pub(super) async fn open(relay: Arc<Relay>, frame: &Bytes) -> Result<(Self, Bytes), Refusal> {
+    pub(super) async fn open(
+        relay: Arc<Relay>,
+        frame: &Bytes,
+        arrival: Arrival,
+    ) -> Result<(Self, Bytes), Refusal> {
         let mut session = Session::new(Limits::default());
         let Event::Hello(hello) = session.receive(frame, clock::now_us())? else {
             return Err(Violation::Order("the first frame must be hello").into());
@@ -62,9 +69,12 @@ impl Intake {
             let message = "hello.token is not the one that this relay asks for".to_owned();
             return Err(Refusal { reason: GoAwayReason::Unauthorized, message });
         }
-        let (claim, ledger) = relay.sessions.claim(&hello).await.map_err(|reason| Refusal {
-            reason,
-            message: "hello.id_seed is not the one that opened this session".to_owned(),
+        let (claim, ledger) = relay.sessions.claim(&hello, arrival).await.map_err(|reason| {
+            let message = match reason {
+                GoAwayReason::Replaced => REPLACED,
+                _ => "hello.id_seed is not the one that opened this session",
+            };
+            Refusal { reason, message: message.to_owned() }
         })?;
         let welcome = session.attach(ledger, clock::now_us());
         let Hello { session_id, resource, .. } = hello;

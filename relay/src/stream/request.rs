@@ -3,6 +3,7 @@
 
 use super::intake::Intake;
 use crate::relay::Relay;
+use crate::sessions::Arrival;
 use bytes::{Buf as _, Bytes};
 use prost::encoding::{decode_varint, encode_varint};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 pub(crate) async fn batch(relay: Arc<Relay>, mut body: Bytes) -> Vec<u8> {
     let mut answer = Vec::new();
     let Some(hello) = next(&mut body) else { return answer };
-    match Intake::open(Arc::clone(&relay), &hello).await {
+    match Intake::open(Arc::clone(&relay), &hello, Arrival::Request).await {
         Ok((mut intake, welcome)) => {
             push(&mut answer, &welcome);
             while let Some(frame) = next(&mut body) {

@@ -54,7 +54,9 @@ async fn it_ends_what_a_socket_began() {
     let request = body(vec![Frame::Hello(hello(1)), batch(3, 5)]);
     let (_, answer) = post(relay.listen, "/v1/batch", &request).await;
     assert_eq!(frames(&answer).len(), 2);
-    raw.sent_away(GoAwayReason::Replaced).await;
+    // If its page is still there after all, it comes back.
+    raw.sent_away(GoAwayReason::Unspecified).await;
+    assert_eq!(Raw::welcomed(&relay, 1).await.1, 8);
     assert!(bus.take(8).await.iter().map(Message::seq).eq(0..8));
     relay.balances().await;
 }

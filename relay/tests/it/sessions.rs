@@ -116,6 +116,18 @@ async fn the_newest_connection_has_the_session() {
 }
 
 #[tokio::test]
+async fn a_connection_given_up_does_not_take_its_session_back() {
+    let relay = Relay::start().await;
+    // Its hello is still on the way when its client has connected again.
+    let mut old = Raw::connect(&relay).await;
+    let (mut new, _) = Raw::welcomed(&relay, 1).await;
+    old.send(Frame::Hello(hello(1))).await;
+    old.sent_away(GoAwayReason::Replaced).await;
+    new.send(batch(0, 1)).await;
+    assert_eq!(new.acknowledgement().await.next_seq, 1);
+}
+
+#[tokio::test]
 async fn a_connection_that_reads_nothing_does_not_keep_its_session() {
     let relay = Relay::start().await;
     let (mut old, _) = Raw::welcomed(&relay, 1).await;

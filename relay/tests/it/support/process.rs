@@ -150,15 +150,23 @@ impl Relay {
         within(series, look).await;
     }
 
-    /// `received = published + dropped + duplicate`, once nothing is on its way any more.
+    /// Waits until `received = published + dropped + duplicate`: until nothing is on its way any more.
     pub(crate) async fn balances(&self) {
-        let (_, text) = get(self.listen, "/metrics").await;
-        let sum = |name: &str| -> i64 {
-            let lines =
-                text.lines().filter(|line| line.starts_with(&format!("atomwire_updates_{name}_total")));
-            lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<i64>().unwrap()).sum()
+        let look = async {
+            loop {
+                let (_, text) = get(self.listen, "/metrics").await;
+                let sum = |name: &str| -> u64 {
+                    let series = format!("atomwire_updates_{name}_total");
+                    let lines = text.lines().filter(|line| line.starts_with(&series));
+                    lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+                };
+                if sum("received") == sum("published") + sum("dropped") + sum("duplicate") {
+                    return;
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
         };
-        assert_eq!(sum("received"), sum("published") + sum("dropped") + sum("duplicate"), "{text}");
+        within("a balance", look).await;
     }
 
     /// The most memory that it ever had, in bytes.

@@ -64,6 +64,7 @@ impl Session {
     /// Lets the machine have its way until nothing is pending.
     pub(crate) async fn settled(&mut self) {
         self.until(|stats| stats.pending == 0).await;
+        assert_eq!(self.sent_away, None);
     }
 
     pub(crate) async fn until(&mut self, right: impl Fn(Stats) -> bool) {
