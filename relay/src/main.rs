@@ -120,7 +120,8 @@ async fn run(mut settings: Settings) -> Result<(), String> {
         "listening"
     );
     if let Some(dev) = &dev {
-        tracing::info!(otlp_grpc = %dev.grpc, otlp_http = %dev.http, "traces are shown at http://{address}/traces");
+        let url = format!("http://{address}/traces");
+        tracing::info!(otlp_grpc = %dev.grpc, otlp_http = %dev.http, "traces are shown at {url}");
     }
     let signalled = shutdown::on_signal(relay.draining.clone());
     server::run(listener, Arc::clone(&relay), dev.as_ref().map(|dev| dev.store.router())).await;

@@ -15,7 +15,6 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use opentelemetry::trace::TraceFlags;
 use std::time::Duration;
-use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -92,8 +91,9 @@ impl Socket {
         let goodbye = async {
             self.stream.close(Some(frame)).await?;
             while self.stream.next().await.transpose()?.is_some() {}
-            let mut rest = [0; READ_BUFFER];
-            while self.oversized && self.stream.get_mut().read(&mut rest).await? > 0 {}
+            if self.oversized {
+                tokio::io::copy(self.stream.get_mut(), &mut tokio::io::sink()).await?;
+            }
             Ok::<_, Error>(())
         };
         // Whoever is gone, or says nothing, is not waited for.

@@ -93,7 +93,9 @@ impl Plain {
         loop {
             let received = tokio::select! {
                 biased;
-                () = draining.cancelled() => return Ok((CloseCode::Away, "the relay is shutting down".into())),
+                () = draining.cancelled() => {
+                    return Ok((CloseCode::Away, "the relay is shutting down".into()));
+                }
                 // Reading goes on only while the bus keeps up.
                 () = self.wait(), if self.on_the_bus >= JOBS => continue,
                 received = timeout(SILENCE, socket.next()), if self.on_the_bus < JOBS => received,

@@ -1,12 +1,18 @@
 //! The plain contract: JSON text messages in, the bus contract out.
 
-use crate::support::{Plain, Relay, Setup, Subscriber, hex, now_us, request};
+use crate::support::{Plain, Relay, Setup, Subscriber, now_us, request};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
+
+/// A handshake of this contract.
+const UPGRADE: &str = "GET /v1/stream HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 
 fn update(key: &str, value: &str) -> String {
     format!(r#"{{"key":{},"value":{value}}}"#, json!(key))
@@ -19,10 +25,9 @@ async fn an_update_becomes_one_message() {
     let mut client = Plain::connect(&relay).await;
     let before = now_us();
     let traceparent = format!("00-{TRACE}-{PARENT}-03");
-    let text = format!(
-        r#"{{"key":"cart","value":{{ "b": 1.0, "a": "ü" }},"traceparent":"{traceparent}","tracestate":"rojo=1"}}"#
-    );
-    client.send(text).await;
+    let value = r#"{ "b": 1.0, "a": "ü" }"#;
+    let context = format!(r#""traceparent":"{traceparent}","tracestate":"rojo=1""#);
+    client.send(format!(r#"{{"key":"cart","value":{value},{context}}}"#)).await;
     let message = bus.next().await;
     let after = now_us();
 
@@ -36,11 +41,10 @@ async fn an_update_becomes_one_message() {
     let at = humantime::parse_rfc3339(time).unwrap().duration_since(std::time::UNIX_EPOCH).unwrap();
     assert!((before..=after).contains(&(at.as_micros() as u64)), "{time}");
     assert_eq!(time.len(), "2026-11-21T02:30:44.123456Z".len());
-    let relay_id = &relay.id;
-    let expected = format!(
-        r#"{{"key":"cart","value":{{ "b": 1.0, "a": "ü" }},"traceparent":"00-{TRACE}-{span_id}-03","#,
-    ) + &format!(r#""tracestate":"rojo=1","session":"{session}","seq":0,"time":"{time}","#)
-        + &format!(r#""relay":{{"id":"{relay_id}","seq":0}}}}"#);
+    let context = format!(r#""traceparent":"00-{TRACE}-{span_id}-03","tracestate":"rojo=1""#);
+    let source = format!(r#""session":"{session}","seq":0,"time":"{time}""#);
+    let relay = format!(r#""relay":{{"id":"{}","seq":0}}"#, relay.id);
+    let expected = format!(r#"{{"key":"cart","value":{value},{context},{source},{relay}}}"#);
     assert_eq!(message.text, expected);
 }
 
@@ -198,30 +202,27 @@ async fn the_end_of_a_connection_is_on_the_ledger() {
 #[tokio::test]
 async fn a_token_is_asked_for_where_there_is_one() {
     let relay = Setup::new().env("ATOMWIRE_TOKEN", "sesame").start().await;
-    let key = hex(&[7; 8]);
-    let upgrade = |more: &str| {
-        format!(
-            "GET / HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}{more}"
-        )
-    };
     for authorization in ["", "\r\nAuthorization: Bearer", "\r\nAuthorization: Bearer sesam"] {
-        let head = upgrade(authorization).replace("websocket\r", "websocket\r\nConnection: Upgrade\r");
-        let (status, body) = request(relay.listen, &head, b"").await;
+        let (status, body) = request(relay.listen, &format!("{UPGRADE}{authorization}"), b"").await;
         assert_eq!(status, 401, "{authorization:?}");
         assert!(String::from_utf8(body).unwrap().contains("bearer token"));
     }
+    let (mut stream, right) = (TcpStream::connect(relay.listen).await.unwrap(), "Bearer sesame");
+    let head = format!("{UPGRADE}\r\nHost: relay\r\nAuthorization: {right}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 101");
     assert!(!relay.log().contains("sesame"));
 }
 
 #[tokio::test]
 async fn a_handshake_that_is_wrong_is_refused() {
     let relay = Relay::start().await;
-    let right = "GET /v1/stream HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
     for (head, status, name) in [
-        (format!("{right}\r\nSec-WebSocket-Protocol: graphql-ws"), 400, "sec-websocket-protocol"),
-        (right.replace("Version: 13", "Version: 8"), 400, "sec-websocket-version"),
-        (right.replace("Sec-WebSocket-Key", "X-Key"), 400, "sec-websocket-key"),
+        (format!("{UPGRADE}\r\nSec-WebSocket-Protocol: graphql-ws"), 400, "sec-websocket-protocol"),
+        (UPGRADE.replace("Version: 13", "Version: 8"), 400, "sec-websocket-version"),
+        (UPGRADE.replace("Sec-WebSocket-Key", "X-Key"), 400, "sec-websocket-key"),
         ("GET / HTTP/1.1".to_owned(), 426, "WebSocket"),
         ("POST / HTTP/1.1\r\nContent-Length: 0".to_owned(), 405, ""),
         ("GET /v2/stream HTTP/1.1".to_owned(), 404, ""),
