@@ -6,6 +6,7 @@ mod emitter;
 mod generated;
 mod hostile;
 mod ids;
+mod purity;
 mod relay;
 mod round_trip;
 mod simulation;
