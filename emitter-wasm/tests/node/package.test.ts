@@ -25,6 +25,14 @@ test('the tarball holds the build and its papers, and no more', () => {
   expect(paths).toContain('dist/wasm/atomwire_emitter_bg.wasm');
 });
 
+test('the module holds no JSON parser, no protobuf runtime and no tracing SDK', () => {
+  const target = ['--target', 'wasm32-unknown-unknown'];
+  const arguments_ = ['tree', '--locked', '--package', 'atomwire-emitter', '--edges', 'normal', ...target];
+  const tree = execFileSync('cargo', arguments_, { cwd: root, encoding: 'utf8' });
+  expect(tree).toContain('atomwire-wire');
+  expect(tree).not.toMatch(/serde_json|prost|opentelemetry/);
+});
+
 test('publint has nothing to say, and nothing runs at installation', async () => {
   const { messages } = await publint({ pkgDir: root, strict: true });
   expect(messages).toEqual([]);
