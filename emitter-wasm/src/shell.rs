@@ -2,7 +2,9 @@
 
 use crate::clock::Clock;
 use crate::{Host, hex};
-use atomwire_wire::emitter::{Config, Emitter, Event as Heard, GATHER, Key, NewUpdate, Stats, Step};
+use atomwire_wire::emitter::{
+    Config, Emitter, Event as Heard, GATHER, Key, NewUpdate, Stats, Step, WhenFull,
+};
 use atomwire_wire::{LostReason, Micros, ParentContext, SUBPROTOCOL};
 use js_sys::{ArrayBuffer, Function, Math, Uint8Array};
 use std::cell::RefCell;
@@ -103,6 +105,7 @@ impl Shell {
             token,
             queue_updates: QUEUE_UPDATES,
             queue_bytes: QUEUE_BYTES,
+            when_full: WhenFull::DropNewest,
         });
         let shell = Rc::new_cyclic(|shell: &Weak<RefCell<Self>>| {
             let shell = shell.clone();

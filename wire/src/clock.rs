@@ -24,6 +24,12 @@ pub struct Offset {
     pub error: Micros,
 }
 
+impl Offset {
+    fn contradicts(self, other: Self) -> bool {
+        self.micros.abs_diff(other.micros) > self.error.saturating_add(other.error)
+    }
+}
+
 /// Exchanges remembered: the eight stages of RFC 5905's clock filter (section 10).
 const STAGES: usize = 8;
 
@@ -31,7 +37,8 @@ const STAGES: usize = 8;
 ///
 /// What is kept is also held: two spans of one trace may travel in different batches, and a child must
 /// not slip before its parent because the estimate moved by less than it was ever sure of. So the offset
-/// changes only when a newer one contradicts it or is far better.
+/// changes only when a newer one contradicts it or is far better. What an exchange contradicts is forgotten:
+/// a clock that jumps, at either end, is followed at once.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
     samples: [Option<Offset>; STAGES],
@@ -54,11 +61,17 @@ impl Clock {
         }
         // The mean of the two without the overflow that adding them first could have.
         let micros = back.wrapping_add(round_trip / 2);
-        self.samples[self.next] = Some(Offset { micros, error: round_trip.unsigned_abs().div_ceil(2) });
+        let newest = Offset { micros, error: round_trip.unsigned_abs().div_ceil(2) };
+        // Both cannot be true: either end's clock was set, or they drifted apart, since the older one.
+        for older in &mut self.samples {
+            older.take_if(|older| older.contradicts(newest));
+        }
+        self.held.take_if(|held| held.contradicts(newest));
+        self.samples[self.next] = Some(newest);
         self.next = (self.next + 1) % STAGES;
         let best = self.samples.iter().flatten().min_by_key(|offset| offset.error).copied();
         if let (Some(held), Some(best)) = (self.held, best)
-            && held.micros.abs_diff(best.micros) <= held.error.saturating_add(best.error)
+            && !held.contradicts(best)
             && best.error > held.error / FAR_BETTER
         {
             return;

@@ -13,13 +13,13 @@ mod frames;
 mod queue;
 
 pub use crate::decode::Malformed;
-pub use queue::{Key, NewUpdate, Stats};
+pub use queue::{Key, NewUpdate, Stats, WhenFull};
 
 use crate::clock::{Clock, Exchange, Offset};
 use crate::ids::{IdStream, Ids};
 use crate::{IdSeed, LostReason, Micros, SessionId, limits};
-use frames::{Rejected, Room, ServerFrame, Times};
-use queue::Queue;
+use frames::{Kept, Offered, Rejected, Room, ServerFrame, Times};
+use queue::{Allowance, Queue};
 
 /// How long an update waits for company after a quiet time: what one click writes goes together.
 pub const GATHER: Micros = 5_000;
@@ -53,6 +53,8 @@ pub struct Config {
     pub queue_updates: usize,
     /// Bytes that pending updates may take, as encoded.
     pub queue_bytes: usize,
+    /// What is lost when that is not enough.
+    pub when_full: WhenFull,
 }
 
 /// What the shell is to do next.
@@ -84,8 +86,6 @@ struct Connection {
     welcomed: bool,
     /// Updates below this number may be sent.
     granted: u64,
-    batch_updates: usize,
-    room: Room,
     /// When the frames in flight were sent, with the number after their last update: for the clock.
     sent: Option<(u64, Micros)>,
     hello_at: Micros,
@@ -110,6 +110,8 @@ pub struct Emitter {
     keys: Vec<Box<str>>,
     queue: Queue,
     clock: Clock,
+    /// What the relay last heard from takes.
+    offered: Offered,
     connection: Option<Connection>,
     attempts: u32,
     away: Option<Away>,
@@ -120,12 +122,18 @@ pub struct Emitter {
 impl Emitter {
     /// A session that has not connected yet.
     pub fn new(config: Config) -> Self {
+        Self::at(config, 0)
+    }
+
+    /// A session whose first number is `base`.
+    fn at(config: Config, base: u64) -> Self {
         Self {
             ids: IdStream::new(config.id_seed),
-            queue: Queue::new(config.queue_updates, config.queue_bytes),
+            queue: Queue::new(&config, base),
             config,
             keys: Vec::new(),
             clock: Clock::default(),
+            offered: Offered::default(),
             connection: None,
             attempts: 0,
             away: None,
@@ -150,7 +158,7 @@ impl Emitter {
 
     /// Takes an update. Always creates exactly one: pending, or lost with its reason.
     pub fn push(&mut self, update: &NewUpdate<'_>, now: Micros) {
-        self.queue.push(update, now);
+        self.queue.push(update, self.offered.value_bytes, now);
     }
 
     /// Creates `count` updates that are lost already.
@@ -199,8 +207,6 @@ impl Emitter {
             heartbeat: BACKOFF_MAX,
             welcomed: false,
             granted: 0,
-            batch_updates: limits::BATCH_UPDATES,
-            room: Room::of(limits::FRAME_BYTES),
             sent: None,
             hello_at: now,
             keys_sent: 0,
@@ -235,6 +241,93 @@ impl Emitter {
         }
     }
 
+    /// What is pending as the body of a last request (PROTOCOL.md, section 11) of at most `bytes` bytes;
+    /// none when there is nothing to say. The socket must be closed already.
+    ///
+    /// Nothing is settled by it, since nobody waits for an answer: a page that comes back sends again what
+    /// the relay does not know. With `for_good` the page does not come back: what does not fit is lost, the
+    /// request says so, and ends the session.
+    pub fn last_request(&mut self, bytes: usize, for_good: bool, now: Micros) -> Option<Vec<u8>> {
+        let nothing = if for_good { self.queue.created() == 0 } else { self.queue.all_settled() };
+        if nothing || self.connection.is_some() {
+            return None;
+        }
+        let mut body = Vec::new();
+        frames::delimited(&mut body, &frames::hello(&self.config, self.queue.first_unsettled(), now));
+        let granted = self.queue.first_unsettled().saturating_add(self.offered.credit);
+        let (mut keys, mut end) = (0, self.queue.first_unsettled());
+        while let Some(room) = self.offered.room_within(bytes.saturating_sub(body.len())) {
+            let new_keys = &self.keys[keys..];
+            let new_keys = &new_keys[..room.keys(new_keys)];
+            keys += new_keys.len();
+            let allowance = Allowance { granted, updates: self.offered.batch_updates, keys, room };
+            let batch = self.queue.batch(allowance, self.offered.room().updates);
+            if batch.end == end && new_keys.is_empty() {
+                break;
+            }
+            end = batch.end;
+            frames::delimited(&mut body, &frames::batch(&batch, new_keys, self.clock.offset()));
+        }
+        if for_good {
+            self.queue.give_up_unsent(LostReason::PageClosed);
+            let rest = self.queue.batch(Allowance { granted, updates: 0, keys, room: Room::LEAST }, 0);
+            frames::delimited(&mut body, &frames::batch(&rest, &[], self.clock.offset()));
+            frames::delimited(&mut body, &frames::bye(self.queue.created()));
+        }
+        self.queue.rewind();
+        Some(body)
+    }
+
+    /// What was made since the last call, as a `Batch` frame to keep where it outlives the page; none when
+    /// nothing was. [`Emitter::restore`] takes such frames, with the keys, once the page is gone.
+    pub fn journal(&mut self) -> Option<Vec<u8>> {
+        self.queue.journal().map(|batch| frames::batch(&batch, &[], None))
+    }
+
+    /// Every number below this is settled, and need not be kept any longer.
+    pub fn settled(&self) -> u64 {
+        self.queue.first_unsettled()
+    }
+
+    /// The keys so far, in the order of their indices.
+    pub fn keys(&self) -> &[Box<str>] {
+        &self.keys
+    }
+
+    /// A session that an earlier page left: `frames` are what `journal` gave there, in that order, some of
+    /// the oldest or newest may be missing. What is missing in the middle is lost as `page_closed`.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the bytes are not what `journal` gave.
+    pub fn restore(config: Config, keys: Vec<Box<str>>, frames: &[&[u8]]) -> Result<Self, Malformed> {
+        let kept = frames.iter().map(|frame| frames::read_batch(frame)).collect::<Result<Vec<_>, _>>()?;
+        let base = kept.iter().flatten().map(Kept::first).next().unwrap_or(0);
+        let mut emitter = Self::at(config, base);
+        emitter.keys = keys;
+        for piece in kept.into_iter().flatten() {
+            // What two frames both hold is taken once.
+            let next = emitter.queue.created();
+            emitter.queue.lose(piece.first().saturating_sub(next), LostReason::PageClosed);
+            match piece {
+                Kept::Update { seq, .. } if seq < next => {}
+                Kept::Update { encoded, keys, .. } if keys as usize <= emitter.keys.len() => {
+                    emitter.queue.append(&encoded, keys, 0);
+                }
+                Kept::Update { .. } => emitter.queue.lose(1, LostReason::PageClosed),
+                Kept::Lost(range) => {
+                    let next = emitter.queue.created();
+                    emitter.queue.lose((range.last + 1).saturating_sub(next), range.reason);
+                }
+            }
+        }
+        Ok(emitter)
+    }
+
+    /// Everything pending is lost under `reason`, and the relay will be told.
+    pub fn give_up(&mut self, reason: LostReason) {
+        self.queue.give_up_unsent(reason);
+    }
+
     /// Gives up for good: everything pending is lost under `reason`.
     pub fn abandon(&mut self, reason: LostReason) {
         self.connection = None;
@@ -253,10 +346,8 @@ impl Emitter {
             ServerFrame::Welcome { next_seq, credit, limits: offered, heartbeat, times, rejected } => {
                 connection.welcomed = true;
                 connection.heartbeat = heartbeat;
-                // A limit left out (zero) is the protocol's own; one beyond it does not count.
-                connection.batch_updates = bound(offered.batch_updates, limits::BATCH_UPDATES);
-                let frame_bytes = bound(offered.frame_bytes, limits::FRAME_BYTES);
-                connection.room = Room::of(frame_bytes.max(limits::FRAME_BYTES_MIN));
+                self.offered = offered;
+                self.offered.credit = credit;
                 let sent_at = connection.hello_at;
                 self.clock.sample(exchange(sent_at, times, now));
                 self.settle(next_seq, credit, &rejected);
@@ -307,15 +398,20 @@ impl Emitter {
         let flush_at = self.queue.flush_at(connection.granted, self.hurry, connection.flushed_at, now);
         if flush_at.is_some_and(|at| at <= now) {
             connection.flushed_at = now;
+            let room = self.offered.room();
             let new_keys = &self.keys[connection.keys_sent..];
-            let new_keys = &new_keys[..connection.room.keys(new_keys)];
+            let new_keys = &new_keys[..room.keys(new_keys)];
             connection.keys_sent += new_keys.len();
-            // Updates wait until all keys are introduced, theirs may be the last.
-            let introduced = connection.keys_sent == self.keys.len();
-            let batch_updates = if introduced { connection.batch_updates } else { 0 };
-            let batch = self.queue.batch(connection.granted, batch_updates, connection.room);
-            if introduced {
-                // Only the newest frame is timed: its answer is the one that no later frame delays.
+            let allowance = Allowance {
+                granted: connection.granted,
+                updates: self.offered.batch_updates,
+                keys: connection.keys_sent,
+                room,
+            };
+            let sent = self.queue.sent();
+            let batch = self.queue.batch(allowance, room.updates);
+            // Only the newest frame that will be acknowledged is timed: no later one delays its answer.
+            if batch.end > sent {
                 connection.sent = Some((batch.end, now));
             }
             return Step::Send(frames::batch(&batch, new_keys, self.clock.offset()));
@@ -338,10 +434,6 @@ impl Emitter {
         let wake = ping_at.min(silent_at);
         Step::Wait(Some(flush_at.map_or(wake, |at| at.min(wake))))
     }
-}
-
-fn bound(offered: u64, own: usize) -> usize {
-    usize::try_from(offered).ok().filter(|offered| *offered > 0).map_or(own, |offered| offered.min(own))
 }
 
 fn exchange(client_sent: Micros, times: Times, client_received: Micros) -> Exchange {

@@ -2,7 +2,7 @@
 //! test in it, because the allocator's peak belongs to the process.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use atomwire_wire::emitter::{Config, Emitter};
+use atomwire_wire::emitter::{Config, Emitter, WhenFull};
 use atomwire_wire::proto::{self, client_frame::Frame};
 use atomwire_wire::relay::{Ledger, Limits, Session};
 use atomwire_wire::{LostReason, limits};
@@ -58,6 +58,7 @@ fn emitter_costs(frame: &[u8]) -> usize {
         token: String::new(),
         queue_updates: 10,
         queue_bytes: 1000,
+        when_full: WhenFull::DropNewest,
     });
     emitter.lose(5, LostReason::QueueFull);
     emitter.opened(0);

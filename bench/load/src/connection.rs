@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::clock::now_us;
-use atomwire_wire::emitter::{Config, Emitter, Event, Key, NewUpdate, Step};
+use atomwire_wire::emitter::{Config, Emitter, Event, Key, NewUpdate, Step, WhenFull};
 use atomwire_wire::{SUBPROTOCOL, limits};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use std::time::Duration;
@@ -78,6 +78,7 @@ impl Connection {
                 token: String::new(),
                 queue_updates: limits::REJECTED_RANGES,
                 queue_bytes: 16 * 1024 * 1024,
+                when_full: WhenFull::DropNewest,
             });
             let key = session.intern("cart").ok_or("the first key is interned")?;
             socket.send(Message::binary(session.opened(now_us()))).await?;

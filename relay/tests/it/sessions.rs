@@ -2,7 +2,7 @@
 
 use crate::support::{Message, Plain, Raw, Relay, Session, Setup, Subscriber, hello, hex, now_us};
 use atomwire_wire::LostReason;
-use atomwire_wire::emitter::{Config, Key, NewUpdate};
+use atomwire_wire::emitter::{Config, Key, NewUpdate, WhenFull};
 use atomwire_wire::proto::client_frame::Frame;
 use atomwire_wire::proto::{Batch, Bye, GoAwayReason, Hello, ParentContext, RejectReason, Update};
 use serde_json::json;
@@ -175,6 +175,7 @@ async fn a_token_is_asked_for_where_there_is_one() {
         token: "sesame".into(),
         queue_updates: 10,
         queue_bytes: 1000,
+        when_full: WhenFull::DropNewest,
     };
     let mut session = Session::with(config);
     session.connect(&relay).await;

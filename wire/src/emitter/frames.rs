@@ -5,7 +5,7 @@ use super::queue::{Batch, Key, NewUpdate};
 use crate::clock::Offset;
 use crate::decode::{Fields, Malformed, oneof};
 use crate::encode::{Writer, zigzag};
-use crate::{Micros, limits};
+use crate::{LostRange, LostReason, Micros, limits};
 
 /// What a batch's offsets count from. Offsets are written when an update is recorded, before anybody knows
 /// which batch it will travel in, so the base is fixed: 2026-01-01T00:00:00Z, seven bytes of varint
@@ -25,6 +25,11 @@ const HEAD_BYTES: usize = 64;
 /// One `Batch.lost` at its longest: two tags and numbers of 8 bytes (2^53), the reason, tag and length.
 const LOST_BYTES: usize = 22;
 
+/// What ends a last request: a batch with one lost range, and a `Bye`.
+const LAST_BYTES: usize = HEAD_BYTES + LOST_BYTES + 16;
+/// A frame of a last request that holds less is not worth its head.
+const LEAST_FRAME_BYTES: usize = 512;
+
 /// How a frame's bytes are shared out: whatever waits, the frame stays within what the relay takes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
@@ -37,7 +42,10 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn of(frame_bytes: usize) -> Self {
+    /// For one lost range.
+    pub(super) const LEAST: Self = Self { keys: 0, lost: 1, updates: 0 };
+
+    fn of(frame_bytes: usize) -> Self {
         let eighth = (frame_bytes - HEAD_BYTES) / 8;
         Self { keys: 2 * eighth, lost: (eighth / LOST_BYTES).min(limits::BATCH_LOST), updates: 5 * eighth }
     }
@@ -140,6 +148,12 @@ pub(super) fn bye(next_seq: u64) -> Vec<u8> {
     frame(BYE, |bye| bye.uint(1, next_seq))
 }
 
+/// Appends a frame with its length before it, as a request's body has them.
+pub(super) fn delimited(body: &mut Vec<u8>, frame: &[u8]) {
+    Writer(body).varint(frame.len() as u64);
+    body.extend_from_slice(frame);
+}
+
 fn frame(field: u32, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     let mut bytes = Vec::new();
     Writer(&mut bytes).message(field, fill);
@@ -164,10 +178,39 @@ pub(super) struct Times {
     pub(super) sent_at: Micros,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+/// What a relay takes. One of its limits that is left out (zero) is the protocol's own, one beyond that does
+/// not count.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Offered {
-    pub(super) frame_bytes: u64,
-    pub(super) batch_updates: u64,
+    frame_bytes: usize,
+    pub(super) batch_updates: usize,
+    pub(super) value_bytes: usize,
+    /// Updates that a new connection may send before it hears anything.
+    pub(super) credit: u64,
+}
+
+impl Default for Offered {
+    fn default() -> Self {
+        Self {
+            frame_bytes: limits::FRAME_BYTES,
+            batch_updates: limits::BATCH_UPDATES,
+            value_bytes: limits::VALUE_BYTES,
+            credit: limits::BATCH_UPDATES as u64,
+        }
+    }
+}
+
+impl Offered {
+    /// How a frame is shared out.
+    pub(super) fn room(self) -> Room {
+        Room::of(self.frame_bytes)
+    }
+
+    /// The same where only `bytes` are left for it; none when no frame fits, and what a request ends with.
+    pub(super) fn room_within(self, bytes: usize) -> Option<Room> {
+        let left = bytes.checked_sub(LAST_BYTES).filter(|left| *left >= LEAST_FRAME_BYTES)?;
+        Some(Room::of(left.min(self.frame_bytes)))
+    }
 }
 
 pub(super) enum ServerFrame {
@@ -263,5 +306,77 @@ fn read_rejected(message: &[u8]) -> Result<Rejected, Malformed> {
 }
 
 fn offered(message: &[u8]) -> Result<Offered, Malformed> {
-    numbers(message).map(|[frame_bytes, batch_updates]| Offered { frame_bytes, batch_updates })
+    let bound = |offered: u64, own: usize| {
+        usize::try_from(offered).ok().filter(|offered| *offered > 0).map_or(own, |offered| offered.min(own))
+    };
+    let own = Offered::default();
+    numbers(message).map(|[frame_bytes, batch_updates, value_bytes]| Offered {
+        frame_bytes: bound(frame_bytes, own.frame_bytes).max(limits::FRAME_BYTES_MIN),
+        batch_updates: bound(batch_updates, own.batch_updates),
+        value_bytes: bound(value_bytes, own.value_bytes),
+        ..own
+    })
+}
+
+/// What a kept frame holds, piece by piece.
+pub(super) enum Kept {
+    Update { seq: u64, encoded: Vec<u8>, keys: u32 },
+    Lost(LostRange),
+}
+
+impl Kept {
+    pub(super) fn first(&self) -> u64 {
+        match self {
+            Self::Update { seq, .. } => *seq,
+            Self::Lost(range) => range.first,
+        }
+    }
+}
+
+/// Reads a `Batch` frame of our own back, its pieces in the order of their numbers.
+pub(super) fn read_batch(bytes: &[u8]) -> Result<Vec<Kept>, Malformed> {
+    let (BATCH, body) = oneof(bytes).map(|(kind, body)| (kind as u32, body))? else {
+        return Err(Malformed("not a batch"));
+    };
+    let (mut next, mut kept) = (0, Vec::new());
+    for field in Fields(body) {
+        let field = field?;
+        match field.number {
+            1 => next = field.content.uint()?,
+            4 => {
+                let update = field.content.bytes()?;
+                let mut encoded = Vec::with_capacity(update.len() + 8);
+                Writer(&mut encoded).bytes(BATCH_UPDATES, update);
+                kept.push(Kept::Update { seq: next, encoded, keys: keys_of(update)? });
+                next = next.saturating_add(1);
+            }
+            5 => kept.push(Kept::Lost(read_lost(field.content.bytes()?)?)),
+            _ => {}
+        }
+    }
+    kept.sort_by_key(Kept::first);
+    Ok(kept)
+}
+
+/// How many keys of the table an encoded update needs.
+fn keys_of(update: &[u8]) -> Result<u32, Malformed> {
+    let mut keys = 1;
+    for field in Fields(update) {
+        let field = field?;
+        match field.number {
+            1 => keys = field.content.uint()?.saturating_add(1),
+            10 => return Ok(0),
+            _ => {}
+        }
+    }
+    u32::try_from(keys).map_err(|_| Malformed("an index beyond the table of keys"))
+}
+
+fn read_lost(message: &[u8]) -> Result<LostRange, Malformed> {
+    let [first, last, reason] = numbers(message)?;
+    if last < first || last >= limits::SEQ_END {
+        return Err(Malformed("a lost range is reversed or beyond the end"));
+    }
+    let known = LostReason::ALL.into_iter().find(|known| *known as u64 == reason);
+    Ok(LostRange { first, last, reason: known.unwrap_or(LostReason::EmitterFailed) })
 }

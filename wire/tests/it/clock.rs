@@ -38,13 +38,25 @@ fn the_offset_is_held_while_nothing_contradicts_it() {
 }
 
 #[test]
-fn a_jump_is_followed_once_the_old_exchanges_are_forgotten() {
+fn a_jump_of_either_clock_is_followed_at_once() {
     let mut clock = Clock::default();
-    clock.sample(exchange(0, 10, 10));
-    for _ in 0..8 {
-        clock.sample(exchange(3_600_000_000, 20, 20));
+    for ahead in [0, 3_600_000_000, -86_400_000_000, 30_000] {
+        clock.sample(exchange(ahead, 10, 10));
+        clock.sample(exchange(ahead, 20, 20));
+        assert_eq!(clock.offset().unwrap().micros, ahead, "though the older exchanges were as quick");
     }
-    assert_eq!(clock.offset().unwrap().micros, 3_600_000_000);
+}
+
+#[test]
+fn a_drift_is_followed() {
+    let mut clock = Clock::default();
+    for second in 0..3_600 {
+        // 100 ppm, at one exchange a second.
+        let ahead = 100 * second;
+        clock.sample(exchange(ahead, 150, 150));
+        let Offset { micros, error } = clock.offset().unwrap();
+        assert!(micros.abs_diff(ahead) <= 2 * error, "{micros} ± {error}, {ahead} ahead");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What the tests share: one session, and both machines ready to talk.
 
-use atomwire_wire::emitter::{Config, Emitter, Key, NewUpdate, Step};
+use atomwire_wire::emitter::{Config, Emitter, Key, NewUpdate, Step, WhenFull};
 use atomwire_wire::proto::{self, client_frame::Frame, server_frame};
 use atomwire_wire::relay::{Ledger, Limits, Session};
 use atomwire_wire::{IdSeed, Micros, SessionId};
@@ -21,6 +21,7 @@ pub(crate) fn config() -> Config {
         token: String::new(),
         queue_updates: 10_000,
         queue_bytes: 8 << 20,
+        when_full: WhenFull::DropNewest,
     }
 }
 

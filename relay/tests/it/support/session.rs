@@ -1,7 +1,7 @@
 //! A client of the binary contract: the emitter's own machine on a socket.
 
 use super::{Relay, now_us, raw::Raw, within};
-use atomwire_wire::emitter::{Config, Emitter, Event, Key, NewUpdate, Stats, Step};
+use atomwire_wire::emitter::{Config, Emitter, Event, Key, NewUpdate, Stats, Step, WhenFull};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -22,6 +22,7 @@ impl Session {
             token: String::new(),
             queue_updates: 100_000,
             queue_bytes: 64 << 20,
+            when_full: WhenFull::DropNewest,
         };
         Self::with(config)
     }
