@@ -13,7 +13,8 @@ const RECONNECT_MS = 2000;
 const TRACE_ID = /^[0-9a-f]{32}$/i;
 
 const element = (id) => document.getElementById(id);
-const [keyInput, serviceSelect, tracePane] = [element('key'), element('service'), element('trace')];
+const [keyInput, serviceSelect, lossSelect] = [element('key'), element('service'), element('losses')];
+const tracePane = element('trace');
 const list = createList(element('list'));
 
 const state = {
@@ -56,6 +57,7 @@ const loadList = single(async () => {
     key: keyInput.value,
     service: serviceSelect.value,
   });
+  if (lossSelect.value !== '') query.set('losses', lossSelect.value);
   const response = await fetch(`/traces/api/traces?${query}`);
   if (!response.ok) return;
   state.listing = await response.json();
@@ -167,6 +169,7 @@ element('more').addEventListener('click', () => {
   loadList();
 });
 serviceSelect.addEventListener('change', loadList);
+lossSelect.addEventListener('change', loadList);
 keyInput.addEventListener('input', () => {
   const text = keyInput.value.trim();
   if (TRACE_ID.test(text)) {
@@ -191,10 +194,14 @@ function showList() {
   if (state.listing === undefined) return;
   const { traces, matching, services, stats } = state.listing;
   list.show(traces, state.open);
-  const filtered = keyInput.value !== '' || serviceSelect.value !== '';
-  element('count').textContent = filtered
-    ? `${count(matching, 'trace')} of ${stats.traces.toLocaleString('en')}`
-    : count(matching, 'trace');
+  const filtered = [keyInput, serviceSelect, lossSelect].some((field) => field.value !== '');
+  const shown = count(matching, 'trace');
+  const lost = h('span', { class: 'errors' }, `${count(stats.lostUpdates, 'update')} lost`);
+  element('count').replaceChildren(
+    filtered ? `${shown} of ${stats.traces.toLocaleString('en')}` : shown,
+    ...(stats.lostUpdates > 0 ? [' · ', lost] : []),
+  );
+  showLossFilter(stats.lostUpdates > 0);
   element('more').hidden = traces.length >= Math.min(matching, MAX_TRACES);
   element('stats').textContent = describeStore(stats);
   document.body.dataset.empty = String(stats.traces === 0);
@@ -208,6 +215,14 @@ function describeStore(stats) {
   if (stats.refused > 0) parts.push(`${count(stats.refused, 'span')} refused`);
   if (stats.cutStrings > 0) parts.push(`${count(stats.cutStrings, 'text')} shortened`);
   return parts.join(' · ');
+}
+
+/** Nobody has to choose while there is nothing to choose from; a restarted server may have nothing again. */
+function showLossFilter(any) {
+  lossSelect.hidden = !any;
+  if (any || lossSelect.value === '') return;
+  lossSelect.value = '';
+  loadList();
 }
 
 function showServices(services) {

@@ -24,9 +24,9 @@ export function duration(ns) {
   return `${Number(value.toFixed(digits))} ${unit}`;
 }
 
-/** Round positions on an axis of `total` nanoseconds, about as many as asked for. */
+/** Round positions on an axis of `total` nanoseconds, about as many as asked for, in whole nanoseconds. */
 export function ticks(total, wanted) {
-  const rough = total / wanted;
+  const rough = Math.max(total / wanted, 1);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
   const positions = [];

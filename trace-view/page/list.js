@@ -3,6 +3,7 @@
 
 import { h, serviceChip } from './dom.js';
 import { clock, count, duration } from './format.js';
+import { lostNumbers, lostUpdates, lostWhy } from './loss.js';
 
 const SERVICES_SHOWN = 3;
 const KEYS_SHOWN = 2;
@@ -49,7 +50,12 @@ function fill(line, trace, longest) {
   line.shown = state;
   line.link.setAttribute('aria-label', describe(trace));
   line.link.classList.toggle('failed', trace.errors > 0);
-  line.link.replaceChildren(
+  line.link.classList.toggle('loss', trace.loss !== null);
+  line.link.replaceChildren(...(trace.loss === null ? update(trace, share) : loss(trace)));
+}
+
+function update(trace, share) {
+  return [
     h(
       'span',
       { class: 'line' },
@@ -67,10 +73,34 @@ function fill(line, trace, longest) {
       !trace.hasRoot && h('span', {}, 'no root yet'),
       h('time', {}, clock(trace.start)),
     ),
-  );
+  ];
+}
+
+/** Two lines only: there may be very many, and each is as long as no time. */
+function loss(trace) {
+  return [
+    h(
+      'span',
+      { class: 'line' },
+      h('span', { class: 'flag error', 'aria-hidden': 'true' }, '!'),
+      h('strong', { class: 'name' }, lostUpdates(trace.loss)),
+      h('span', { class: 'numbers muted' }, lostNumbers(trace.loss)),
+      ...services(trace),
+    ),
+    h(
+      'span',
+      { class: 'line small muted' },
+      h('span', { class: 'why' }, lostWhy(trace.loss)),
+      h('time', {}, clock(trace.start)),
+    ),
+  ];
 }
 
 function describe(trace) {
+  if (trace.loss !== null) {
+    const { loss } = trace;
+    return [lostUpdates(loss), lostWhy(loss), lostNumbers(loss), ...trace.services].join(', ');
+  }
   const parts = [trace.name, duration(Number(trace.duration)), count(trace.spans, 'span')];
   if (trace.errors > 0) parts.push(count(trace.errors, 'error'));
   return [...parts, ...trace.services, ...trace.keys].join(', ');

@@ -3,6 +3,7 @@
 import { spanDetail } from './detail.js';
 import { copyable, h, serviceChip } from './dom.js';
 import { clock, count, duration } from './format.js';
+import { lostNumbers, lostUpdates, sessionLosses } from './loss.js';
 import { buildTree } from './tree.js';
 import { markSelected, waterfall } from './waterfall.js';
 
@@ -43,7 +44,8 @@ function head(trace, { rows, total }) {
   const errors = rows.filter((row) => row.span.status === 'error').length;
   const services = [...new Set(rows.map((row) => row.source.service))];
   const keys = [...new Set(rows.map((row) => row.span.key).filter((key) => key !== null))];
-  const title = (rows.find((row) => row.span.parentSpanId === null) ?? rows[0]).span.name;
+  const { name, loss } = (rows.find((row) => row.span.parentSpanId === null) ?? rows[0]).span;
+  const title = loss === null ? name : lostUpdates(loss);
   const fact = (name, value) => h('div', {}, h('dt', {}, name), h('dd', {}, value));
   return h(
     'header',
@@ -54,13 +56,30 @@ function head(trace, { rows, total }) {
     h(
       'dl',
       { class: 'facts' },
-      fact('Duration', duration(total)),
-      fact('Started', clock(trace.spans[0].start)),
+      ...(loss === null
+        ? [fact('Duration', duration(total)), fact('Started', clock(trace.spans[0].start))]
+        : [
+            fact('Updates', lostNumbers(loss)),
+            fact('Reason', loss.reason),
+            fact('Place', loss.place),
+            fact('Reported', clock(trace.spans[0].start)),
+          ]),
       fact('Spans', rows.length.toLocaleString('en')),
       fact('Errors', h('span', { class: errors > 0 ? 'bad' : '' }, errors)),
       fact('Services', h('span', { class: 'chips' }, ...services.map(serviceChip))),
     ),
     trace.refused > 0 &&
       h('p', { class: 'note' }, `${count(trace.refused, 'span')} of this trace refused: over a limit.`),
+    ...sessionLosses(trace.sessions).map((losses) => lossNote(losses, trace)),
   );
+}
+
+function lossNote({ beginning, kinds }, trace) {
+  const parts = kinds.flatMap(({ text, traceId }, at) => {
+    const here = traceId === null || traceId === trace.traceId;
+    // Isolated: a text that is written from right to left must not turn its neighbours round.
+    const part = h('bdi', {}, text);
+    return [at > 0 && ', ', here ? part : h('a', { href: `/traces/${traceId}` }, part)];
+  });
+  return h('p', { class: 'note error' }, h('b', {}, beginning), ...parts);
 }

@@ -16,9 +16,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use crate::id::{IdError, SpanId, TraceId};
+use crate::id::{IdError, SessionId, SpanId, TraceId};
+use crate::loss::{Kind, Loss};
 use crate::span::{Nanos, Span};
-use crate::store::{Filter, Listing, Snapshot, Stats};
+use crate::store::{Filter, Listing, LossFilter, Snapshot, Stats};
 use crate::{Change, TraceStore};
 
 /// Live streams open at once: a browser allows six a host, so this is a handful of browsers.
@@ -42,6 +43,7 @@ pub(crate) fn router(store: TraceStore) -> Router {
 struct ListQuery {
     key: Option<String>,
     service: Option<String>,
+    losses: Option<LossFilter>,
     limit: Option<usize>,
 }
 
@@ -65,6 +67,7 @@ async fn list(
     let filter = Filter {
         key: query.key.as_ref().filter(|key| present(key)).map(String::as_str),
         service: query.service.as_ref().filter(|name| present(name)).map(String::as_str),
+        losses: query.losses,
     };
     let answer = {
         let store = store.lock();
@@ -89,6 +92,15 @@ struct TraceView<'a> {
     /// `{"service", "resource": attributes, "scope": {"name", "version", attributes}}`
     sources: Vec<&'a RawValue>,
     spans: Vec<SpanView<'a>>,
+    sessions: Vec<SessionView<'a>>,
+}
+
+/// A session of the trace's spans.
+#[derive(Serialize)]
+struct SessionView<'a> {
+    id: SessionId,
+    /// What it has lost so far, in other traces, too.
+    lost: &'a [Kind],
 }
 
 #[derive(Serialize)]
@@ -102,6 +114,7 @@ struct SpanView<'a> {
     end: Nanos,
     status: &'static str,
     key: Option<&'a str>,
+    loss: Option<&'a Loss>,
     /// Index into `sources`.
     source: usize,
     detail: &'a RawValue,
@@ -115,6 +128,7 @@ impl<'a> TraceView<'a> {
             refused: snapshot.refused,
             sources: snapshot.sources.iter().map(|source| &*source.json).collect(),
             spans: snapshot.spans.iter().map(|(source, span)| SpanView::new(*source, span)).collect(),
+            sessions: snapshot.sessions.iter().map(|(id, lost)| SessionView { id: *id, lost }).collect(),
         }
     }
 }
@@ -130,6 +144,7 @@ impl<'a> SpanView<'a> {
             end: Nanos(span.end),
             status: span.status,
             key: span.key.as_deref(),
+            loss: span.loss.as_ref(),
             source,
             detail: &span.detail,
         }
@@ -142,7 +157,8 @@ struct EventsQuery {
     trace: Option<String>,
 }
 
-/// `version` moves with every write to the store, `trace` with every write to the open trace.
+/// `version` moves with every write to the store, `trace` with every write to the open trace and every
+/// loss of its sessions.
 #[derive(Serialize)]
 struct ChangeView {
     version: u64,

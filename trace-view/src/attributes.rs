@@ -46,11 +46,22 @@ pub(crate) fn prefix(text: &str, max_bytes: usize) -> &str {
 
 /// The attribute's text, where it is a string.
 pub(crate) fn string_attribute<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
-    let attribute = attributes.iter().find(|attribute| attribute.key == key)?;
-    match attribute.value.as_ref()?.value.as_ref()? {
+    match attribute_value(attributes, key)? {
         Value::StringValue(text) => Some(text),
         _ => None,
     }
+}
+
+/// The attribute's number, where it is an integer.
+pub(crate) fn int_attribute(attributes: &[KeyValue], key: &str) -> Option<i64> {
+    match attribute_value(attributes, key)? {
+        Value::IntValue(number) => Some(*number),
+        _ => None,
+    }
+}
+
+fn attribute_value<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
+    attributes.iter().find(|attribute| attribute.key == key)?.value.as_ref()?.value.as_ref()
 }
 
 /// Serialises as `[{"key", "type", "value"}]`.

@@ -1,4 +1,4 @@
-//! Trace and span ids: fixed bytes inside, lowercase hex outside, never all zero.
+//! Trace, span and session ids: fixed bytes inside, lowercase hex outside, never all zero.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 pub(crate) type TraceId = Id<16>;
 pub(crate) type SpanId = Id<8>;
+pub(crate) type SessionId = Id<16>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Id<const N: usize>([u8; N]);

@@ -17,6 +17,7 @@ mod id;
 mod ingest;
 mod limits;
 mod local;
+mod loss;
 mod otlp_grpc;
 mod otlp_http;
 mod page;

@@ -24,7 +24,7 @@ macro_rules! asset {
 
 const INDEX: &str = include_str!("../page/index.html");
 
-const ASSETS: [(&str, &str, &str); 12] = [
+const ASSETS: [(&str, &str, &str); 13] = [
     asset!("style.css", CSS),
     asset!("icon.svg", SVG),
     asset!("app.js", JS),
@@ -32,6 +32,7 @@ const ASSETS: [(&str, &str, &str); 12] = [
     asset!("dom.js", JS),
     asset!("format.js", JS),
     asset!("list.js", JS),
+    asset!("loss.js", JS),
     asset!("messages.js", JS),
     asset!("theme.js", JS),
     asset!("trace.js", JS),

@@ -10,11 +10,15 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::attributes::{Attributes, Cutter, prefix, string_attribute};
-use crate::id::{IdError, SpanId, TraceId};
+use crate::id::{IdError, SessionId, SpanId, TraceId};
 use crate::limits::Limits;
+use crate::loss::Loss;
 
 /// The attribute that carries the Jotai atom's key.
 const ATOM_KEY: &str = "atomwire.key";
+
+/// The attribute that carries the emitter's session.
+const SESSION_ID: &str = "atomwire.session.id";
 
 /// The name that OpenTelemetry's resource conventions give a service without one.
 const UNKNOWN_SERVICE: &str = "unknown_service";
@@ -33,6 +37,10 @@ pub(crate) struct Span {
     pub(crate) status: &'static str,
     /// The atom's key, where the span names one.
     pub(crate) key: Option<Box<str>>,
+    /// The emitter's session, where the span names one.
+    pub(crate) session: Option<SessionId>,
+    /// What the session lost, where the span says that it did.
+    pub(crate) loss: Option<Loss>,
     /// Attributes, events, links, …: nobody but the page looks inside.
     pub(crate) detail: Box<RawValue>,
 }
@@ -71,6 +79,7 @@ impl Span {
         let name = cutter.cut(&span.name).into();
         let key = string_attribute(&span.attributes, ATOM_KEY)
             .map(|key| prefix(key, limits.max_string_bytes).into());
+        let session = string_attribute(&span.attributes, SESSION_ID).and_then(|id| id.parse().ok());
         let packed = Self {
             id,
             parent,
@@ -80,6 +89,9 @@ impl Span {
             end: span.end_time_unix_nano,
             status: status_name(span.status.as_ref()),
             key,
+            session,
+            // A loss without its session is nobody's.
+            loss: session.and_then(|_| Loss::of(&span.attributes)),
             detail: to_json(&DetailView::new(span, &cutter)),
         };
         let bytes = packed.weight();
@@ -93,9 +105,10 @@ impl Span {
     pub(crate) fn weight(&self) -> usize {
         // A hash map holds up to twice the slots that it needs.
         const SLOTS: usize = 2 * size_of::<(SpanId, usize, Arc<Span>)>();
-        const SELF: usize = size_of::<Span>() + size_of::<[usize; 2]>() + 4 * ALLOCATION_BYTES;
+        const SELF: usize = size_of::<Span>() + size_of::<[usize; 2]>() + 6 * ALLOCATION_BYTES;
         let key = self.key.as_ref().map_or(0, |key| key.len());
-        SLOTS + SELF + self.name.len() + key + self.detail.get().len()
+        let loss = self.loss.as_ref().map_or(0, Loss::weight);
+        SLOTS + SELF + self.name.len() + key + loss + self.detail.get().len()
     }
 }
 

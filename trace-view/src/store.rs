@@ -4,10 +4,11 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::mem::size_of;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::id::{SpanId, TraceId};
+use crate::id::{SessionId, SpanId, TraceId};
 use crate::limits::Limits;
+use crate::loss::{Kind, Loss, Losses};
 use crate::span::{Nanos, Source, Span, SpanError};
 
 /// All traces, in the order in which they were first seen.
@@ -21,6 +22,7 @@ pub(crate) struct Store {
     weight: usize,
     /// Counts writes; a trace carries the count of its last one.
     version: u64,
+    losses: Losses,
     counts: Counts,
 }
 
@@ -46,6 +48,7 @@ struct Counts {
     evicted_spans: u64,
     refused: u64,
     cut_strings: u64,
+    lost_updates: u64,
 }
 
 /// What the store holds, and what it could not keep.
@@ -73,6 +76,8 @@ pub struct Stats {
     pub refused: u64,
     /// Strings cut to `max_string_bytes`.
     pub cut_strings: u64,
+    /// Updates that spans said were lost, of all sessions.
+    pub lost_updates: u64,
 }
 
 /// Which traces to list.
@@ -82,6 +87,16 @@ pub(crate) struct Filter<'a> {
     pub(crate) key: Option<&'a str>,
     /// A service's whole name.
     pub(crate) service: Option<&'a str>,
+    /// Losses or the others; both if `None`.
+    pub(crate) losses: Option<LossFilter>,
+}
+
+/// Whether to list traces that stand for a loss.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LossFilter {
+    Only,
+    Without,
 }
 
 /// One line of the list.
@@ -99,6 +114,8 @@ pub(crate) struct Summary {
     errors: usize,
     start: Nanos,
     duration: Nanos,
+    /// What was lost, where the trace stands for that.
+    loss: Option<Loss>,
 }
 
 #[derive(Serialize)]
@@ -117,6 +134,8 @@ pub(crate) struct Snapshot {
     pub(crate) refused: u64,
     pub(crate) sources: Vec<Arc<Source>>,
     pub(crate) spans: Vec<(usize, Arc<Span>)>,
+    /// The sessions of its spans, and what each has lost so far.
+    pub(crate) sessions: Vec<(SessionId, Vec<Kind>)>,
 }
 
 impl Store {
@@ -127,6 +146,7 @@ impl Store {
             order: VecDeque::new(),
             weight: 0,
             version: 0,
+            losses: Losses::default(),
             counts: Counts::default(),
         }
     }
@@ -136,7 +156,13 @@ impl Store {
     }
 
     pub(crate) fn trace_version(&self, id: TraceId) -> Option<u64> {
-        self.traces.get(&id).map(|trace| trace.version)
+        self.traces.get(&id).map(|trace| self.version_of(trace))
+    }
+
+    /// Moves with every write to the trace, and with every loss of its sessions.
+    fn version_of(&self, trace: &Trace) -> u64 {
+        let losses = trace.sessions().into_iter().filter_map(|session| self.losses.of(session));
+        losses.map(|losses| losses.version).fold(trace.version, u64::max)
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -151,6 +177,7 @@ impl Store {
             evicted_spans: self.counts.evicted_spans,
             refused: self.counts.refused,
             cut_strings: self.counts.cut_strings,
+            lost_updates: self.counts.lost_updates,
         }
     }
 
@@ -172,6 +199,7 @@ impl Store {
         match self.room_for(id, &span, source) {
             Ok(added) => {
                 self.evict_until_fits(added, id);
+                self.account(id, &span);
                 self.place(id, span, source);
                 Ok(())
             }
@@ -196,7 +224,7 @@ impl Store {
                     listing.services.insert(source.service.clone());
                 }
             }
-            if trace.matches(key.as_deref(), filter.service) {
+            if trace.matches(key.as_deref(), filter) {
                 listing.matching += 1;
                 if listing.traces.len() < limit {
                     listing.traces.push(trace.summary(id));
@@ -212,11 +240,29 @@ impl Store {
             trace.spans.values().map(|placed| (placed.source, Arc::clone(&placed.span))).collect();
         spans.sort_by_key(|(_, span)| (span.start, span.end, span.id));
         Some(Snapshot {
-            version: trace.version,
+            version: self.version_of(trace),
             refused: trace.refused,
             sources: trace.sources.clone(),
             spans,
+            sessions: trace.sessions().into_iter().map(|session| (session, self.lost_by(session))).collect(),
         })
+    }
+
+    fn lost_by(&self, session: SessionId) -> Vec<Kind> {
+        let mut lost = self.losses.of(session).map_or_else(Vec::new, |losses| losses.kinds.clone());
+        for kind in &mut lost {
+            kind.trace_id = kind.trace_id.filter(|id| self.traces.contains_key(id));
+        }
+        lost
+    }
+
+    /// Adds what the span says was lost to its session's sums; one that comes again is in them already.
+    fn account(&mut self, id: TraceId, span: &Span) {
+        let (Some(session), Some(loss)) = (span.session, &span.loss) else { return };
+        if self.traces.get(&id).is_none_or(|trace| !trace.spans.contains_key(&span.id)) {
+            self.counts.lost_updates = self.counts.lost_updates.saturating_add(loss.updates());
+            self.losses.add(session, loss, id, self.version);
+        }
     }
 
     /// The bytes that the span would add, unless a limit forbids it. What an older span of the same
@@ -293,10 +339,27 @@ impl Trace {
         replaced.is_some()
     }
 
-    fn matches(&self, lowercase_key: Option<&str>, service: Option<&str>) -> bool {
+    fn matches(&self, lowercase_key: Option<&str>, filter: Filter<'_>) -> bool {
         let keys = || self.spans.values().filter_map(|placed| placed.span.key.as_deref());
-        service.is_none_or(|name| self.sources.iter().any(|source| *source.service == *name))
+        let of_service = |name: &str| self.sources.iter().any(|source| *source.service == *name);
+        filter.service.is_none_or(of_service)
+            && filter.losses.is_none_or(|wanted| (wanted == LossFilter::Only) == self.loss().is_some())
             && lowercase_key.is_none_or(|part| keys().any(|key| key.to_lowercase().contains(part)))
+    }
+
+    /// The root, or the earliest span while no root has arrived.
+    fn head(&self) -> Option<&Span> {
+        let spans = self.spans.values().map(|placed| &*placed.span);
+        spans.min_by_key(|span| (span.parent.is_some(), span.start, span.id))
+    }
+
+    /// What was lost, where the trace stands for that.
+    fn loss(&self) -> Option<&Loss> {
+        self.head()?.loss.as_ref()
+    }
+
+    fn sessions(&self) -> BTreeSet<SessionId> {
+        self.spans.values().filter_map(|placed| placed.span.session).collect()
     }
 
     fn summary(&self, trace_id: TraceId) -> Summary {
@@ -310,19 +373,20 @@ impl Trace {
             }
         }
         let spans: Vec<&Span> = spans.iter().map(|placed| &*placed.span).collect();
-        let root = spans.iter().find(|span| span.parent.is_none());
+        let head = self.head();
         let start = spans.first().map_or(0, |span| span.start);
         let end = spans.iter().map(|span| span.end).max().unwrap_or(start);
         Summary {
             trace_id,
-            name: root.or(spans.first()).map_or_else(Box::default, |span| span.name.clone()),
-            has_root: root.is_some(),
+            name: head.map_or_else(Box::default, |span| span.name.clone()),
+            has_root: head.is_some_and(|span| span.parent.is_none()),
             services,
             keys: spans.iter().filter_map(|span| span.key.clone()).collect(),
             spans: spans.len(),
             errors: spans.iter().filter(|span| span.status == "error").count(),
             start: Nanos(start),
             duration: Nanos(end.saturating_sub(start)),
+            loss: self.loss().cloned(),
         }
     }
 }

@@ -27,6 +27,7 @@ async fn lists_a_trace_at_a_glance() {
         "errors": 0,
         "start": "1795228244123456000",
         "duration": "21300000",
+        "loss": null,
     }]);
     let list = view.list("").await;
     assert_eq!(list["traces"], expected);

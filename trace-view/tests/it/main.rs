@@ -7,5 +7,6 @@ mod grpc;
 mod hostile;
 mod http;
 mod limits;
+mod losses;
 mod page;
 mod support;

@@ -32,7 +32,7 @@ async fn the_page_loads_only_what_it_brings() {
         }
         next += 1;
     }
-    assert_eq!(seen.len(), 13, "every embedded file is used: {seen:?}");
+    assert_eq!(seen.len(), 14, "every embedded file is used: {seen:?}");
 }
 
 /// Paths of scripts, styles and pictures that a file of ours names.

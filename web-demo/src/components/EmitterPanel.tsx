@@ -1,30 +1,22 @@
 import { emitter } from '../emitter';
 import { useEmitterStats } from '../useEmitterStats';
+import { Account } from './Account';
+import { AccountBar } from './AccountBar';
 import styles from './EmitterPanel.module.css';
-import { Figure } from './Figure';
 import { TraceLink } from './TraceLink';
 
-/** What Atomwire's emitter says of itself: created = acknowledged + pending + lost, at every moment. */
+/** What Atomwire's emitter says of itself: its connection, its account, and where its newest write went. */
 export function EmitterPanel() {
-  const { state, created, acknowledged, pending, lost, lastTraceId } = useEmitterStats(emitter);
-  const reasons = Object.entries(lost).filter(([, count]) => count > 0);
-  const lostCount = reasons.reduce((sum, [, count]) => sum + count, 0);
+  const stats = useEmitterStats(emitter);
   return (
     <section aria-label="Atomwire emitter" className={styles.panel}>
+      <AccountBar stats={stats} />
       <div className={styles.inner}>
-        <output className={styles.state} data-state={state} aria-label="state" aria-live="off">
-          {state}
+        <output className={styles.state} data-state={stats.state} aria-label="state" aria-live="off">
+          {stats.state}
         </output>
-        <div className={styles.account}>
-          <Figure label="created" value={created} />
-          <Figure label="acknowledged" value={acknowledged} />
-          <Figure label="pending" value={pending} />
-          <Figure label="lost" value={lostCount} />
-          <output className={styles.reasons} aria-label="lost reasons">
-            {reasons.map(([reason, count]) => `${reason} ${count}`).join(', ')}
-          </output>
-        </div>
-        <TraceLink traceId={lastTraceId} />
+        <Account stats={stats} />
+        <TraceLink traceId={stats.lastTraceId} />
       </div>
     </section>
   );
