@@ -9,7 +9,7 @@ mod thread;
 
 use crate::config::{SlowSubscribers, Topic};
 use crate::metrics::Metrics;
-use crate::trace::{Record, Spans};
+use crate::trace::{Record, Resource, Spans};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use thiserror::Error;
@@ -19,7 +19,7 @@ use tokio::sync::mpsc::UnboundedSender;
 /// Bytes that may wait for the bus thread: half a second at 100,000 updates of 640 bytes a second.
 const QUEUE_BYTES: usize = 32 * 1024 * 1024;
 
-/// The topic of what browsers lost and of sessions that ended.
+/// The topic of what was lost, and of beginnings and ends.
 const LEDGER_TOPIC: &str = "atomwire.ledger";
 
 /// One update on its way out.
@@ -42,7 +42,16 @@ pub(crate) struct Job {
     /// Payloads for the ledger topic, up to where `relay.seq` goes.
     pub(crate) notes: Vec<Vec<u8>>,
     /// Whom to tell, and the number after the last that this job accounts for.
-    pub(crate) settle: Option<(UnboundedSender<Settled>, u64)>,
+    pub(crate) settle: Option<(Origin, u64)>,
+}
+
+/// The session that a job's messages come from.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) session: Arc<str>,
+    /// Of the browser's spans.
+    pub(crate) resource: Resource,
+    pub(crate) settled: UnboundedSender<Settled>,
 }
 
 /// The bus has done with a job.
@@ -67,6 +76,7 @@ pub(crate) struct BindError {
 pub(crate) struct BusConfig {
     pub(crate) bus: String,
     pub(crate) replay: String,
+    pub(crate) replay_bytes: usize,
     pub(crate) topic: Topic,
     pub(crate) slow_subscribers: SlowSubscribers,
     pub(crate) relay_id: String,
@@ -109,6 +119,11 @@ impl Bus {
         let thread = std::thread::Builder::new().name("bus".into()).spawn(move || publisher.run(&jobs));
         let thread = thread.unwrap_or_else(|error| unreachable!("a thread at startup: {error}"));
         Ok((Self { queue, room }, BusThread { bus, replay, thread }))
+    }
+
+    /// Bytes that wait for the bus thread.
+    pub(crate) fn queued(&self) -> usize {
+        QUEUE_BYTES - self.room.available_permits()
     }
 
     /// Hands `job` over, as soon as the queue has room.

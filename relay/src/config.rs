@@ -37,6 +37,9 @@ pub(crate) struct Flags {
     /// ZeroMQ endpoint that answers for missed messages [default: tcp://127.0.0.1:5556]
     #[arg(long, value_name = "ENDPOINT")]
     replay: Option<String>,
+    /// Bytes of published messages kept to answer from; 0 keeps none [default: 33554432]
+    #[arg(long, value_name = "BYTES")]
+    replay_bytes: Option<String>,
     /// Topic of the updates; {key} in it becomes the atom's key [default: atom-updates]
     #[arg(long, value_name = "TOPIC")]
     topic: Option<String>,
@@ -105,6 +108,7 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) bus: String,
     pub(crate) replay: String,
+    pub(crate) replay_bytes: usize,
     pub(crate) topic: Topic,
     pub(crate) slow_subscribers: SlowSubscribers,
     pub(crate) token: Option<String>,
@@ -123,6 +127,8 @@ impl Settings {
             listen: source.get("listen", flags.listen.as_ref(), "127.0.0.1:8080", address),
             bus: source.get("bus", flags.bus.as_ref(), "tcp://127.0.0.1:5555", endpoint),
             replay: source.get("replay", flags.replay.as_ref(), "tcp://127.0.0.1:5556", endpoint),
+            // 32 MiB: about a minute of 1,000 updates of 500 bytes a second.
+            replay_bytes: source.get("replay-bytes", flags.replay_bytes.as_ref(), "33554432", bytes),
             topic: source.get("topic", flags.topic.as_ref(), "atom-updates", topic),
             slow_subscribers: source.get("slow-subscribers", flags.slow_subscribers.as_ref(), "wait", policy),
             token: source.get("token", flags.token.as_ref(), "", |token| Ok(some(token))),
@@ -178,6 +184,10 @@ fn topic(text: &str) -> Result<Topic, String> {
         ));
     }
     Ok(Topic { before: before.to_owned(), after })
+}
+
+fn bytes(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a number of bytes such as 33554432"))
 }
 
 fn policy(text: &str) -> Result<SlowSubscribers, String> {

@@ -4,6 +4,7 @@ mod bus;
 mod clock;
 mod config;
 mod http;
+mod losses;
 mod message;
 mod metrics;
 mod relay;
@@ -92,6 +93,7 @@ async fn run(mut settings: Settings) -> Result<(), String> {
     let bus_config = BusConfig {
         bus: settings.bus,
         replay: settings.replay,
+        replay_bytes: settings.replay_bytes,
         topic: settings.topic,
         slow_subscribers: settings.slow_subscribers,
         relay_id: id.clone(),
@@ -110,6 +112,7 @@ async fn run(mut settings: Settings) -> Result<(), String> {
         connections: Arc::new(Semaphore::new(CONNECTIONS)),
         tasks: TaskTracker::new(),
     });
+    relay.tasks.spawn(relay::forget(Arc::clone(&relay)));
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     tracing::info!(
         listen = %address,

@@ -1,6 +1,6 @@
 //! The bus contract's payloads, written up to where the bus thread adds `relay.seq`.
 
-use atomwire_wire::LostRange;
+use crate::losses::Losses;
 use bytes::Bytes;
 use opentelemetry::trace::TraceFlags;
 use std::fmt::Write as _;
@@ -60,19 +60,38 @@ impl Payload<'_> {
     }
 }
 
-/// `{"session":…,"lost":[…],"relay":{"id":…,"seq":`
-pub(crate) fn lost(session: &str, ranges: &[LostRange], relay_id: &str) -> Vec<u8> {
-    let ranges = ranges.iter().map(|range| {
-        format!(r#"{{"first":{},"last":{},"reason":"{}"}}"#, range.first, range.last, range.reason.name())
+/// `{"session":…,"lost":[…],"place":…,"relay":{"id":…,"seq":`
+pub(crate) fn lost(session: &str, losses: &Losses, relay_id: &str) -> Vec<u8> {
+    let ranges = losses.ranges.iter().map(|range| {
+        format!(r#"{{"first":{},"last":{},"reason":"{}"}}"#, range.first, range.last, range.reason)
     });
     let ranges = ranges.collect::<Vec<_>>().join(",");
-    note(format!(r#"{{"session":"{session}","lost":[{ranges}]"#), relay_id)
+    note(format!(r#"{{"session":"{session}","lost":[{ranges}],"place":"{}""#, losses.place), relay_id)
+}
+
+/// `{"session":…,"start":true,"next_seq":…,"relay":{"id":…,"seq":`
+pub(crate) fn start(session: &str, next_seq: u64, relay_id: &str) -> Vec<u8> {
+    note(format!(r#"{{"session":"{session}","start":true,"next_seq":{next_seq}"#), relay_id)
 }
 
 /// `{"session":…,"end":true,…,"relay":{"id":…,"seq":`
 pub(crate) fn end(session: &str, next_seq: u64, reason: &str, relay_id: &str) -> Vec<u8> {
     let end = format!(r#"{{"session":"{session}","end":true,"next_seq":{next_seq},"reason":"{reason}""#);
     note(end, relay_id)
+}
+
+/// `{"end":true,"topics":{…},"relay":{"id":…,"seq":`, with the number after the last of each topic.
+pub(crate) fn relay_end<'a>(topics: impl Iterator<Item = (&'a str, u64)>, relay_id: &str) -> Vec<u8> {
+    let mut text = r#"{"end":true,"topics":{"#.to_owned();
+    for (number, (topic, next_seq)) in topics.enumerate() {
+        if number > 0 {
+            text.push(',');
+        }
+        push_json(&mut text, topic);
+        let _ = write!(text, ":{next_seq}");
+    }
+    text.push('}');
+    note(text, relay_id)
 }
 
 fn note(mut text: String, relay_id: &str) -> Vec<u8> {

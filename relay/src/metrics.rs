@@ -1,6 +1,7 @@
 //! What the relay counts, and how `/metrics` shows it. Labels come from this program's own words,
 //! never from a client's.
 
+use crate::losses::Losses;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -18,6 +19,7 @@ pub(crate) struct Metrics {
     pub(crate) received: Counter,
     pub(crate) published: Counter,
     dropped: Reasons,
+    dropped_in_all: Counter,
     pub(crate) duplicates: Counter,
     lost_by_clients: Reasons,
     bad_input: Reasons,
@@ -38,6 +40,7 @@ impl Metrics {
             received: Counter::default(),
             published: Counter::default(),
             dropped: Family::default(),
+            dropped_in_all: Counter::default(),
             duplicates: Counter::default(),
             lost_by_clients: Family::default(),
             bad_input: Family::default(),
@@ -79,14 +82,29 @@ impl Metrics {
         it.register("spans_dropped", "Spans that it did not get", self.spans_dropped.clone());
     }
 
-    /// Updates that did not reach the bus, by reason.
-    pub(crate) fn dropped(&self, reason: &'static str) -> Counter {
-        self.dropped.get_or_create(&[("reason", reason)]).clone()
+    /// Counts updates that did not reach the bus.
+    pub(crate) fn count_dropped(&self, reason: &'static str, updates: u64) {
+        self.dropped.get_or_create(&[("reason", reason)]).inc_by(updates);
+        self.dropped_in_all.inc_by(updates);
     }
 
-    /// Updates that clients reported lost, by reason.
-    pub(crate) fn lost_by_clients(&self, reason: &'static str) -> Counter {
-        self.lost_by_clients.get_or_create(&[("reason", reason)]).clone()
+    /// Updates that did not reach the bus, for whatever reason.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped_in_all.get()
+    }
+
+    /// Counts updates that the relay refused, or its bus did not take.
+    pub(crate) fn count_refused(&self, losses: &Losses) {
+        for range in &losses.ranges {
+            self.count_dropped(range.reason, range.updates());
+        }
+    }
+
+    /// Counts updates that a client reported lost.
+    pub(crate) fn count_lost_by_clients(&self, losses: &Losses) {
+        for range in &losses.ranges {
+            self.lost_by_clients.get_or_create(&[("reason", range.reason)]).inc_by(range.updates());
+        }
     }
 
     /// Frames and requests that were refused, by kind.

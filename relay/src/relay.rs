@@ -34,7 +34,11 @@ impl Relay {
     /// Tells the bus which sessions are over.
     pub(crate) async fn announce(&self, ended: &[Ended]) {
         let note = |it: &Ended| message::end(&message::hex(&it.id), it.next_seq, it.reason, &self.id);
-        let notes: Vec<_> = ended.iter().map(note).collect();
+        self.publish_notes(ended.iter().map(note).collect()).await;
+    }
+
+    /// Puts payloads on the ledger topic.
+    pub(crate) async fn publish_notes(&self, notes: Vec<Vec<u8>>) {
         if !notes.is_empty() {
             self.bus.publish(Job { notes, ..Job::default() }).await;
         }
@@ -46,5 +50,17 @@ impl Relay {
         let pairs = wanted.bytes().zip(token.bytes());
         let difference = pairs.fold(wanted.len() ^ token.len(), |sum, (a, b)| sum | usize::from(a ^ b));
         difference == 0
+    }
+}
+
+/// Tells the bus of the sessions that nobody came back to, until the relay drains.
+pub(crate) async fn forget(relay: Arc<Relay>) {
+    loop {
+        let gone = tokio::select! {
+            biased;
+            () = relay.draining.cancelled() => return,
+            gone = relay.sessions.outdated() => gone,
+        };
+        relay.announce(&gone).await;
     }
 }

@@ -2,15 +2,16 @@
 
 use crate::metrics::Metrics;
 use atomwire_wire::proto::GoAwayReason;
-use atomwire_wire::relay::{Hello, Ledger};
+use atomwire_wire::relay::{Hello, Ledger, check_seed};
 use atomwire_wire::{IdSeed, SessionId};
 use lru::LruCache;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// Ledgers kept for sessions without a connection. At about 500 bytes each, 8 MB; at the 12 KB that a hostile
@@ -19,6 +20,9 @@ const KEPT: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 
 /// And for how long: a laptop that sleeps through lunch goes on where it was.
 const KEPT_FOR: Duration = Duration::from_hours(1);
+
+/// How often their age is looked at while nothing else happens.
+const TICK: Duration = Duration::from_mins(1);
 
 /// All sessions.
 #[derive(Debug)]
@@ -60,6 +64,8 @@ pub(crate) struct Claim {
     pub(crate) replaced: CancellationToken,
     /// Cancelled when a request wants the session: if the client is still there, it may come back.
     pub(crate) borrowed: CancellationToken,
+    /// Everything below this number is settled, and not by this relay: its client says so.
+    pub(crate) starts_at: Option<u64>,
 }
 
 /// A session that is over.
@@ -114,9 +120,7 @@ impl Sessions {
     ) -> Result<Result<(Claim, Ledger), Arc<Notify>>, GoAwayReason> {
         let mut state = self.lock();
         if let Some(held) = state.held.get(&hello.session_id) {
-            // Compared through a ledger's own eyes, in constant time.
-            let mut owner = Ledger::new(held.id_seed, 0);
-            owner.resume(&hello.id_seed, 0).map_err(|_| GoAwayReason::Unauthorized)?;
+            check_seed(&held.id_seed, &hello.id_seed).map_err(|_| GoAwayReason::Unauthorized)?;
             match (held.arrival, arrival) {
                 (Arrival::Socket(holder), Arrival::Socket(this)) if holder > this => {
                     return Err(GoAwayReason::Replaced);
@@ -128,16 +132,22 @@ impl Sessions {
             }
             return Ok(Err(Arc::clone(&held.released)));
         }
-        let mut ledger = match state.kept.pop(&hello.session_id) {
-            Some((ledger, _)) => ledger,
-            None => Ledger::new(hello.id_seed, hello.first_unacked_seq),
-        };
-        if ledger.resume(&hello.id_seed, hello.first_unacked_seq).is_err() {
-            state.kept.put(hello.session_id, (ledger, Instant::now()));
-            return Err(GoAwayReason::Unauthorized);
+        // Looked at where it is: a stranger must not make a ledger look used.
+        if let Some((ledger, _)) = state.kept.peek(&hello.session_id) {
+            ledger.check_seed(&hello.id_seed).map_err(|_| GoAwayReason::Unauthorized)?;
         }
+        let kept = state.kept.pop(&hello.session_id);
+        let mut ledger = kept.map_or_else(|| Ledger::new(hello.id_seed, 0), |(ledger, _)| ledger);
+        let known = ledger.accepted();
+        let resumed = ledger.resume(&hello.id_seed, hello.first_unacked_seq);
+        resumed.map_err(|_| GoAwayReason::Unauthorized)?;
         let (replaced, borrowed) = (CancellationToken::new(), CancellationToken::new());
-        let claim = Claim { id: hello.session_id, replaced: replaced.clone(), borrowed: borrowed.clone() };
+        let claim = Claim {
+            id: hello.session_id,
+            replaced: replaced.clone(),
+            borrowed: borrowed.clone(),
+            starts_at: Some(ledger.accepted()).filter(|next_seq| *next_seq > known),
+        };
         let (id_seed, released) = (hello.id_seed, Arc::new(Notify::new()));
         state.held.insert(hello.session_id, Held { id_seed, arrival, replaced, borrowed, released });
         self.count(&state);
@@ -162,6 +172,19 @@ impl Sessions {
         gone
     }
 
+    /// Waits until somebody is forgotten because of age, and says who.
+    pub(crate) async fn outdated(&self) -> Vec<Ended> {
+        loop {
+            sleep(TICK).await;
+            let mut state = self.lock();
+            let gone = expire(&mut state.kept);
+            if !gone.is_empty() {
+                self.count(&state);
+                return gone;
+            }
+        }
+    }
+
     fn count(&self, state: &State) {
         self.metrics.sessions.set((state.held.len() + state.kept.len()) as i64);
     }
@@ -181,4 +204,36 @@ fn expire(kept: &mut LruCache<SessionId, (Ledger, Instant)>) -> Vec<Ended> {
 
 fn forgotten(id: SessionId, ledger: &Ledger) -> Ended {
     Ended { id, next_seq: ledger.settled(), reason: "forgotten" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arrival, Ended, KEPT_FOR, Sessions, TICK};
+    use crate::metrics::Metrics;
+    use atomwire_wire::relay::Hello;
+    use std::sync::Arc;
+    use tokio::time::{Instant, advance, timeout};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_relay_forgets_too() {
+        let sessions = Sessions::new(Arc::new(Metrics::new()));
+        let hello = Hello {
+            session_id: [1; 16],
+            id_seed: [1; 32],
+            resource: Vec::new(),
+            token: String::new(),
+            first_unacked_seq: 7,
+        };
+        let (claim, ledger) = sessions.claim(&hello, Arrival::Request).await.expect("nobody has it");
+        assert!(sessions.release(&claim, ledger, false).is_empty());
+        let released = Instant::now();
+        // A stranger's hello does not make it any younger.
+        advance(KEPT_FOR / 2).await;
+        let stranger = Hello { id_seed: [2; 32], ..hello };
+        sessions.claim(&stranger, Arrival::Request).await.expect_err("another's seed");
+        let gone = timeout(2 * KEPT_FOR, sessions.outdated()).await.expect("within two hours");
+        assert_eq!(gone, [Ended { id: [1; 16], next_seq: 7, reason: "forgotten" }]);
+        assert!((KEPT_FOR..=KEPT_FOR + 2 * TICK).contains(&released.elapsed()));
+        assert_eq!(sessions.metrics.sessions.get(), 0);
+    }
 }

@@ -54,7 +54,10 @@ pub(crate) async fn drain(relay: Arc<Relay>, bus: BusThread, exporter: Option<Ex
         clients_drained = clients,
         messages_drained = messages,
         spans_drained = spans,
+        received = metrics.received.get(),
         published = metrics.published.get(),
+        dropped = metrics.dropped(),
+        duplicate = metrics.duplicates.get(),
         spans_exported = metrics.spans_exported.get(),
         "ended"
     );

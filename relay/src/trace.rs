@@ -8,6 +8,7 @@ mod sampling;
 pub(crate) use export::ExportThread;
 
 use crate::config::{OtelSettings, Sampler};
+use crate::losses::Losses;
 use crate::metrics::Metrics;
 use bytes::Bytes;
 use opentelemetry::trace::TraceFlags;
@@ -90,10 +91,21 @@ impl Record {
     }
 }
 
+/// Updates that will never be on the bus: a span for each range.
+#[derive(Debug)]
+struct Lost {
+    resource: Resource,
+    session: Arc<str>,
+    losses: Losses,
+    /// When this relay heard of it.
+    reported_us: u64,
+}
+
 /// What waits for the exporter.
 #[derive(Debug)]
 enum Item {
     Records(Records, usize),
+    Lost(Lost),
     /// An `ExportTraceServiceRequest` of another instrumentation.
     Foreign(Bytes),
 }
@@ -102,6 +114,8 @@ impl Item {
     fn weight(&self) -> usize {
         match self {
             Self::Records(_, weight) => *weight,
+            // Six attributes, and nothing that a client chooses.
+            Self::Lost(lost) => lost.losses.ranges.len() * 2 * SPAN_BYTES,
             // prost's structs take several times the bytes that they come from.
             Self::Foreign(bytes) => size_of::<Self>() + bytes.len() * 4,
         }
@@ -145,6 +159,15 @@ impl Spans {
             let weight = records.iter().map(|record| record.weight()).sum();
             let spans = records.iter().map(|record| record.spans()).sum();
             self.queue(Item::Records(records, weight), spans);
+        }
+    }
+
+    /// Takes what was lost. That is rare, so it is exported whatever the sampler says of updates.
+    pub(crate) fn lost(&self, session: &Arc<str>, resource: &Resource, losses: Losses, reported_us: u64) {
+        if self.enabled() {
+            let spans = losses.ranges.len() as u64;
+            let (session, resource) = (Arc::clone(session), Arc::clone(resource));
+            self.queue(Item::Lost(Lost { resource, session, losses, reported_us }), spans);
         }
     }
 

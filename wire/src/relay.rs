@@ -12,8 +12,8 @@ mod accept;
 mod ledger;
 mod shape;
 
-pub use accept::{Accepted, Refusal, Update, check_value};
-pub use ledger::{Ledger, WrongSeed};
+pub use accept::{Accepted, Refusal, RejectedRange, Update, check_value};
+pub use ledger::{Ledger, WrongSeed, check_seed};
 
 use crate::clock::Offset;
 use crate::decode::Malformed;
@@ -103,6 +103,14 @@ pub enum Violation {
         /// The end of the credit.
         granted: u64,
     },
+    /// The client ends its session and leaves numbers open.
+    #[error("bye.next_seq is {got}, but {expected} is next: what was made is sent, or lost, before bye")]
+    Bye {
+        /// The next number that the ledger waits for.
+        expected: u64,
+        /// How many updates the client says that it made.
+        got: u64,
+    },
 }
 
 /// The answer to whatever follows `Hello` too soon.
@@ -134,7 +142,7 @@ pub enum Event {
     Spans(Bytes),
     /// Send this.
     Reply(Bytes),
-    /// The session ends and created this many updates.
+    /// The session ends. It made this many updates, and every one is accounted for.
     Bye(u64),
 }
 
@@ -151,6 +159,7 @@ pub struct Session {
     received_at: Micros,
     hello_at: Option<Micros>,
     acked: u64,
+    said_bye: bool,
 }
 
 impl Session {
@@ -166,6 +175,7 @@ impl Session {
             received_at: 0,
             hello_at: None,
             acked: 0,
+            said_bye: false,
         }
     }
 
@@ -191,6 +201,7 @@ impl Session {
             (_, None) => Err(Violation::Order("the first frame must be hello")),
             // Nothing of a client that is not authorised yet goes anywhere.
             (Some(_), Some(_)) if self.ledger.is_none() => Err(BEFORE_WELCOME),
+            (Some(_), Some(_)) if self.said_bye => Err(Violation::Order("a frame after bye")),
             (Some(client_frame::Frame::Batch(batch)), _) => self.accept(batch, now).map(Event::Batch),
             (Some(client_frame::Frame::OtlpSpans(spans)), _) => {
                 Ok(Event::Spans(spans.export_trace_service_request))
@@ -199,12 +210,18 @@ impl Session {
                 let pong = proto::Pong { client_time_us: ping.client_time_us, times: Some(times(now, now)) };
                 Ok(Event::Reply(encode(server_frame::Frame::Pong(pong))))
             }
-            (Some(client_frame::Frame::Bye(bye)), _) => {
-                seq_limit("bye.next_seq", limits::SEQ_END, bye.next_seq)?;
-                Ok(Event::Bye(bye.next_seq))
-            }
+            (Some(client_frame::Frame::Bye(bye)), _) => self.end(bye.next_seq).map(Event::Bye),
             (None, _) => Err(Violation::Schema("no frame of this version".into())),
         }
+    }
+
+    fn end(&mut self, got: u64) -> Result<u64, Violation> {
+        let expected = self.ledger.as_ref().map_or(0, Ledger::accepted);
+        if got != expected {
+            return Err(Violation::Bye { expected, got });
+        }
+        self.said_bye = true;
+        Ok(got)
     }
 
     /// Goes on with `ledger`, of whose updates none may still be on their way to the bus from an earlier

@@ -6,9 +6,6 @@ use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-/// What all kept messages may take: about a minute of 1,000 updates of 500 bytes a second.
-const WINDOW_BYTES: usize = 32 * 1024 * 1024;
-
 /// Topics that are counted, when the topic is a template. The least recently used is forgotten first;
 /// its count begins anew when it comes back.
 const TOPICS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
@@ -17,7 +14,7 @@ const TOPICS: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
 const OVERHEAD: usize = 64;
 
 /// An answer's payloads take about this much at the most; who wants more asks again.
-const ANSWER_BYTES: usize = 1024 * 1024;
+pub(super) const ANSWER_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -39,6 +36,8 @@ pub(super) struct Window {
     /// its messages here, so that they count until their turn comes.
     order: VecDeque<(Arc<str>, usize)>,
     bytes: usize,
+    /// What all kept messages may take.
+    most: usize,
 }
 
 /// Those of a topic's messages that were asked for and are still there.
@@ -54,8 +53,8 @@ pub(super) struct Answer {
 }
 
 impl Window {
-    pub(super) fn new() -> Self {
-        Self { topics: LruCache::new(TOPICS), order: VecDeque::new(), bytes: 0 }
+    pub(super) fn new(most: usize) -> Self {
+        Self { topics: LruCache::new(TOPICS), order: VecDeque::new(), bytes: 0, most }
     }
 
     /// The number of the next message of `topic`.
@@ -71,13 +70,18 @@ impl Window {
         kept.next_seq += 1;
         self.order.push_back((Arc::clone(topic), bytes));
         self.bytes += bytes;
-        while self.bytes > WINDOW_BYTES {
+        while self.bytes > self.most {
             let Some((topic, bytes)) = self.order.pop_front() else { break };
             self.bytes -= bytes;
             if let Some(kept) = self.topics.peek_mut(&*topic) {
                 kept.payloads.pop_front();
             }
         }
+    }
+
+    /// The number after the last of each topic, the most recently used first.
+    pub(super) fn ends(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.topics.iter().map(|(topic, kept)| (&**topic, kept.next_seq))
     }
 
     /// The messages of `topic` from `from_seq` on, or from the oldest if that one is gone.
@@ -100,12 +104,14 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use super::{OVERHEAD, TOPICS, WINDOW_BYTES, Window};
+    use super::{Answer, OVERHEAD, TOPICS, Window};
     use bytes::Bytes;
+
+    const WINDOW_BYTES: usize = 32 * 1024 * 1024;
 
     #[test]
     fn the_window_holds_the_newest_within_its_bytes() {
-        let mut window = Window::new();
+        let mut window = Window::new(WINDOW_BYTES);
         let topics = ["even".into(), "odd".into()];
         let payload = Bytes::from(vec![b'x'; 1024 * 1024 - OVERHEAD - "even".len()]);
         for number in 0..100 {
@@ -119,7 +125,7 @@ mod tests {
 
     #[test]
     fn topics_that_never_come_back_take_no_more_than_the_window() {
-        let mut window = Window::new();
+        let mut window = Window::new(WINDOW_BYTES);
         let payload = Bytes::from_static(&[b'x'; 128]);
         let fits = WINDOW_BYTES / (payload.len() + OVERHEAD);
         for number in 0..2 * fits {
@@ -131,13 +137,13 @@ mod tests {
 
     #[test]
     fn an_unknown_topic_has_nothing() {
-        let answer = Window::new().since("nowhere", u64::MAX);
-        assert!(answer.payloads.is_empty());
+        let answer = Window::new(WINDOW_BYTES).since("nowhere", u64::MAX);
+        assert_eq!(answer, Answer { first: 0, oldest: 0, next: 0, payloads: Vec::new() });
     }
 
     #[test]
     fn what_is_asked_for_beyond_the_end_is_nothing() {
-        let mut window = Window::new();
+        let mut window = Window::new(WINDOW_BYTES);
         window.keep(&"topic".into(), Bytes::from_static(b"{}"));
         assert_eq!(window.since("topic", u64::MAX).payloads.len(), 0);
         assert_eq!(window.since("topic", 0).payloads.len(), 1);

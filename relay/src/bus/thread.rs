@@ -1,14 +1,17 @@
 //! The bus thread: publishes jobs in the order in which they came.
 
-use super::replay::Window;
-use super::{BindError, BusConfig, Job, LEDGER_TOPIC, Message, QUEUE_BYTES, Settled, sockopt};
-use crate::clock;
+use super::replay::{ANSWER_BYTES, Window};
+use super::{BindError, BusConfig, Job, LEDGER_TOPIC, Message, Origin, Settled, sockopt};
 use crate::config::SlowSubscribers;
+use crate::losses::Losses;
 use crate::metrics::Metrics;
 use crate::trace::{Records, Spans};
+use crate::{clock, message};
+use atomwire_wire::proto::RejectReason;
+use atomwire_wire::relay::RejectedRange;
 use bytes::Bytes;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
@@ -30,11 +33,19 @@ const LINGER_MS: i32 = 3_000;
 /// How often subscribers and replay requests are looked after while nothing is published.
 const IDLE: Duration = Duration::from_millis(20);
 
-/// And while much is: once in this many jobs.
-const BUSY_JOBS: u32 = 64;
+/// And while much is. An answer of 1 MiB takes a third of a millisecond, so that replays take a tenth of this
+/// thread's time at the most, however many ask, and still carry 200 MB a second.
+const BUSY: Duration = Duration::from_millis(5);
 
-/// Replay requests answered in one go, so that they never hold up the bus for long.
-const REQUESTS: usize = 16;
+/// Replay requests answered in one go, unless their answers come to `ANSWER_BYTES` before; and what libzmq
+/// reads of them ahead for each client.
+const REQUESTS: i32 = 16;
+
+/// What subscribers say is read in goes of this many, for the same reason.
+const SUBSCRIPTIONS: usize = 1024;
+
+/// Topics that the relay's last message names.
+const TOPICS_NAMED: usize = 1000;
 
 /// The largest replay request: a topic and a number.
 const REQUEST_BYTES: i64 = 1024;
@@ -56,6 +67,9 @@ impl Sockets {
                 socket.set_linger(LINGER_MS)?;
                 // Nobody has anything large to say to the relay.
                 socket.set_maxmsgsize(REQUEST_BYTES)?;
+                if kind == zmq::ROUTER {
+                    socket.set_rcvhwm(REQUESTS)?;
+                }
                 // Peers that vanished without a word are noticed within half a minute. Not by ZeroMQ's
                 // heartbeats: a subscriber that does not know them (the Rust crate `zeromq`) breaks off.
                 socket.set_tcp_keepalive(1)?;
@@ -100,6 +114,7 @@ impl Publisher {
         spans: Spans,
         room: Arc<Semaphore>,
     ) -> Self {
+        let window = Window::new(config.replay_bytes);
         let fixed_topic = config.topic.is_fixed().then(|| config.topic.of("").into());
         Self {
             config,
@@ -107,7 +122,7 @@ impl Publisher {
             metrics,
             spans,
             room,
-            window: Window::new(),
+            window,
             fixed_topic,
             ledger_topic: LEDGER_TOPIC.into(),
             nodrop: false,
@@ -115,33 +130,42 @@ impl Publisher {
         }
     }
 
-    /// Runs until every sender is gone and everything is out.
+    /// Runs until every sender is gone and everything is out, and says so with its last message.
     pub(super) fn run(mut self, jobs: &Receiver<(Job, usize)>) {
-        let mut since_housekeeping = 0;
+        let mut looked_after = Instant::now();
         loop {
-            match next(jobs, since_housekeeping < BUSY_JOBS) {
+            if looked_after.elapsed() >= BUSY {
+                self.count_subscriptions();
+                self.answer_requests();
+                looked_after = Instant::now();
+            }
+            match jobs.recv_timeout(IDLE) {
                 Ok((job, weight)) => {
-                    since_housekeeping += 1;
                     self.publish_job(job);
                     self.room.add_permits(weight);
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    since_housekeeping = 0;
-                    self.count_subscriptions();
-                    self.answer_requests();
-                    self.metrics.bus_queue_bytes.set((QUEUE_BYTES - self.room.available_permits()) as i64);
-                }
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.publish_end(),
             }
+        }
+    }
+
+    fn publish_end(&mut self) {
+        let topics = self.window.ends().filter(|(topic, _)| *topic != LEDGER_TOPIC).take(TOPICS_NAMED);
+        let end = message::relay_end(topics, &self.config.relay_id);
+        self.publish_note(end);
+    }
+
+    fn publish_note(&mut self, note: Vec<u8>) {
+        let topic = Arc::clone(&self.ledger_topic);
+        if self.send(&topic, note).is_err() {
+            self.metrics.ledger_dropped.inc();
         }
     }
 
     fn publish_job(&mut self, job: Job) {
         for note in job.notes {
-            let topic = Arc::clone(&self.ledger_topic);
-            if self.send(&topic, note).is_err() {
-                self.metrics.ledger_dropped.inc();
-            }
+            self.publish_note(note);
         }
         let mut dropped = Vec::new();
         let mut records = Records::with_capacity(job.messages.len());
@@ -164,12 +188,26 @@ impl Publisher {
             }
         }
         self.metrics.published.inc_by(published);
-        self.metrics.dropped("bus_error").inc_by(dropped.len() as u64);
         self.spans.push(records);
-        if let Some((settle, end)) = job.settle {
+        if let Some((origin, end)) = job.settle {
+            if !dropped.is_empty() {
+                self.account_for(&dropped, &origin);
+            }
             // A connection that is gone has no use for the answer.
-            let _ = settle.send(Settled { end, dropped });
+            let _ = origin.settled.send(Settled { end, dropped });
         }
+    }
+
+    /// Says everywhere that `dropped` did not get onto the bus.
+    fn account_for(&mut self, dropped: &[u64], origin: &Origin) {
+        let mut ranges = Vec::new();
+        for seq in dropped {
+            RejectedRange::add(&mut ranges, *seq, RejectReason::BusFull);
+        }
+        let losses = Losses::of_relay(&ranges);
+        self.metrics.count_refused(&losses);
+        self.publish_note(message::lost(&origin.session, &losses, &self.config.relay_id));
+        self.spans.lost(&origin.session, &origin.resource, losses, clock::now_us());
     }
 
     /// Publishes one message; the answer is its `relay.seq`.
@@ -211,8 +249,8 @@ impl Publisher {
     }
 
     fn try_send(&self, topic: &str, payload: &[u8]) -> zmq::Result<()> {
-        self.sockets.publisher.send(topic, zmq::DONTWAIT | zmq::SNDMORE)?;
-        self.sockets.publisher.send(payload, zmq::DONTWAIT)
+        send_part(&self.sockets.publisher, topic.as_bytes(), zmq::SNDMORE)?;
+        send_part(&self.sockets.publisher, payload, 0)
     }
 
     fn set_nodrop(&mut self, on: bool) -> zmq::Result<()> {
@@ -225,7 +263,8 @@ impl Publisher {
 
     /// Reads what subscribers said: a first byte of one opens a subscription, of zero ends it.
     fn count_subscriptions(&mut self) {
-        while let Ok(message) = self.sockets.publisher.recv_bytes(zmq::DONTWAIT) {
+        for _ in 0..SUBSCRIPTIONS {
+            let Ok(message) = self.sockets.publisher.recv_bytes(zmq::DONTWAIT) else { return };
             match message.first() {
                 Some(1) => self.metrics.bus_subscriptions.inc(),
                 Some(0) => self.metrics.bus_subscriptions.dec(),
@@ -236,16 +275,22 @@ impl Publisher {
 
     /// Answers `[topic, from_seq]` with `[topic, head, payload…]`.
     fn answer_requests(&mut self) {
+        let mut bytes = 0;
         for _ in 0..REQUESTS {
+            if bytes >= ANSWER_BYTES {
+                return;
+            }
             let Ok(request) = self.sockets.router.recv_multipart(zmq::DONTWAIT) else { return };
             let answer = self.answer(&request);
             // Has libzmq see which answers were read by now. By itself it looks once in a millisecond, and a
             // client that asks faster would be taken for one that does not read.
             let _ = self.sockets.router.get_events();
-            let parts = answer.iter().map(|part| &part[..]);
-            if self.sockets.router.send_multipart(parts, zmq::DONTWAIT).is_err() {
-                tracing::debug!("a replay request's sender did not wait for the answer");
-            }
+            bytes += answer.iter().map(Bytes::len).sum::<usize>();
+            // For whoever did not read the answers before, or is gone, libzmq drops this one.
+            let last = answer.len() - 1;
+            let mut parts = answer.iter().enumerate();
+            let flags = |number| if number < last { zmq::SNDMORE } else { 0 };
+            let _ = parts.try_for_each(|(number, part)| send_part(&self.sockets.router, part, flags(number)));
         }
     }
 
@@ -258,9 +303,7 @@ impl Publisher {
         };
         let mut parts: Vec<_> = envelope.into_iter().map(|part| Bytes::copy_from_slice(part)).collect();
         let asked = match body {
-            [topic, from_seq] => std::str::from_utf8(topic)
-                .ok()
-                .zip(std::str::from_utf8(from_seq).ok().and_then(|number| number.parse().ok())),
+            [topic, from_seq] => std::str::from_utf8(topic).ok().zip(decimal(from_seq)),
             _ => None,
         };
         let Some((topic, from_seq)) = asked else {
@@ -282,7 +325,19 @@ impl Publisher {
     }
 }
 
-/// The next job; times out at once when the housekeeping is due.
-fn next(jobs: &mpsc::Receiver<(Job, usize)>, patient: bool) -> Result<(Job, usize), RecvTimeoutError> {
-    if patient { jobs.recv_timeout(IDLE) } else { Err(RecvTimeoutError::Timeout) }
+/// A number in digits alone.
+fn decimal(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|it| it.is_ascii_digit()))?;
+    text.parse().ok()
+}
+
+/// Sends one part of a message. A signal that comes in between must not leave half of the message behind, to
+/// which the next would be the other half.
+fn send_part(socket: &zmq::Socket, part: &[u8], flags: i32) -> zmq::Result<()> {
+    loop {
+        match socket.send(part, flags | zmq::DONTWAIT) {
+            Err(zmq::Error::EINTR) => {}
+            sent => return sent,
+        }
+    }
 }

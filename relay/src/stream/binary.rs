@@ -1,6 +1,6 @@
 //! A socket with the subprotocol: frames in, acknowledgements out.
 
-use super::intake::{Intake, REPLACED, Refusal};
+use super::intake::{Claimed, Intake, REPLACED, Refusal};
 use super::{Gone, Socket};
 use crate::relay::Relay;
 use crate::sessions::Arrival;
@@ -16,7 +16,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 /// How long a client may take to say hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Clients sent away come back spread over a millisecond for each of them: 10,000 in ten seconds.
+/// Clients sent away come back spread over a millisecond for each of them, 10,000 in ten seconds: about what
+/// a TLS handshake costs one core of the proxy that they all come back through.
 const JITTER_MS: std::ops::RangeInclusive<u32> = 250..=30_000;
 
 /// How a connection came to its end.
@@ -75,12 +76,12 @@ async fn open(relay: &Arc<Relay>, socket: &mut Socket, arrival: Arrival) -> Resu
         hello = timeout(HELLO_TIMEOUT, hello(socket)) => hello,
     };
     let hello = hello.map_err(|_| Refusal::from(Violation::Order("no hello within ten seconds")))??;
-    let (intake, welcome) = tokio::select! {
+    let claimed = tokio::select! {
         biased;
         () = relay.draining.cancelled() => return Err(End::Draining),
-        // It claims as the last thing that it does.
-        opened = Intake::open(Arc::clone(relay), &hello, arrival) => opened?,
+        claimed = Claimed::new(relay, &hello, arrival) => claimed?,
     };
+    let (intake, welcome) = claimed.open(Arc::clone(relay)).await;
     if let Err(end) = send(socket, Some(welcome)).await {
         intake.close().await;
         return Err(end);

@@ -1,20 +1,23 @@
 //! What the relay does with a session's frames, whatever brought them.
 
 use super::{flags, span_id};
-use crate::bus::{Job, Message, Settled};
+use crate::bus::{Job, Message, Origin, Settled};
 use crate::clock;
+use crate::losses::Losses;
 use crate::message::{self, Payload};
 use crate::relay::Relay;
 use crate::sessions::{Arrival, Claim};
 use crate::trace::{BrowserSpan, Record, context};
-use atomwire_wire::proto::{GoAwayReason, RejectReason};
-use atomwire_wire::relay::{Accepted, Event, Hello, Limits, Session, Update, Violation, go_away};
+use atomwire_wire::proto::GoAwayReason;
+use atomwire_wire::relay::{
+    Accepted, Event, Hello, Ledger, Limits, RejectedRange, Session, Update, Violation, go_away,
+};
 use bytes::Bytes;
 use opentelemetry::trace::TraceFlags;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 use std::sync::Arc;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// The largest `OtlpSpans`: what browsers allow a page in its last request. prost's structs may take a
 /// hundred times as much for a hostile one.
@@ -43,24 +46,28 @@ impl Refusal {
     }
 }
 
+/// A session that was claimed by a `Hello`. It must be opened: nobody else gives it back.
+pub(super) struct Claimed {
+    session: Session,
+    claim: Claim,
+    ledger: Ledger,
+    hello: Hello,
+}
+
 /// A session whose frames are taken in.
 pub(super) struct Intake {
     relay: Arc<Relay>,
     session: Session,
     pub(super) claim: Claim,
-    id: Arc<str>,
-    resource: Arc<[(String, String)]>,
-    settled: (UnboundedSender<Settled>, UnboundedReceiver<Settled>),
+    origin: Origin,
+    settled: UnboundedReceiver<Settled>,
     ended: bool,
 }
 
-impl Intake {
-    /// Takes the first frame, which must be a `Hello`; the answer is the `Welcome` to send.
-    pub(super) async fn open(
-        relay: Arc<Relay>,
-        frame: &Bytes,
-        arrival: Arrival,
-    ) -> Result<(Self, Bytes), Refusal> {
+impl Claimed {
+    /// Takes the first frame, which must be a `Hello`. It claims as the last thing that it does, so that it
+    /// may be cancelled.
+    pub(super) async fn new(relay: &Relay, frame: &Bytes, arrival: Arrival) -> Result<Self, Refusal> {
         let mut session = Session::new(Limits::default());
         let Event::Hello(hello) = session.receive(frame, clock::now_us())? else {
             return Err(Violation::Order("the first frame must be hello").into());
@@ -76,13 +83,28 @@ impl Intake {
             };
             Refusal { reason, message: message.to_owned() }
         })?;
-        let welcome = session.attach(ledger, clock::now_us());
-        let Hello { session_id, resource, .. } = hello;
-        let id = message::hex(&session_id).into();
-        let settled = unbounded_channel();
-        Ok((Self { relay, session, claim, id, resource: resource.into(), settled, ended: false }, welcome))
+        Ok(Self { session, claim, ledger, hello })
     }
 
+    /// Begins to take the session's frames in; the answer is the `Welcome` to send, too.
+    pub(super) async fn open(mut self, relay: Arc<Relay>) -> (Intake, Bytes) {
+        let (sender, settled) = unbounded_channel();
+        let origin = Origin {
+            session: message::hex(&self.claim.id).into(),
+            resource: self.hello.resource.into(),
+            settled: sender,
+        };
+        if let Some(next_seq) = self.claim.starts_at {
+            relay.publish_notes(vec![message::start(&origin.session, next_seq, &relay.id)]).await;
+        }
+        // Only now: the answer says when it was sent.
+        let welcome = self.session.attach(self.ledger, clock::now_us());
+        let (session, claim) = (self.session, self.claim);
+        (Intake { relay, session, claim, origin, settled, ended: false }, welcome)
+    }
+}
+
+impl Intake {
     /// Takes any later frame; the answer is what to send at once.
     pub(super) async fn receive(&mut self, frame: &Bytes) -> Result<Option<Bytes>, Refusal> {
         let now = clock::now_us();
@@ -105,11 +127,11 @@ impl Intake {
     /// Waits until the bus has done with something, and gives the `Ack` for it.
     pub(super) async fn ack(&mut self) -> Option<Bytes> {
         // The sender is this one's own, so there is always another message to wait for.
-        let first = self.settled.1.recv().await;
+        let first = self.settled.recv().await;
         let mut next = first;
         while let Some(Settled { end, dropped }) = next {
             self.session.settled(end, &dropped);
-            next = self.settled.1.try_recv().ok();
+            next = self.settled.try_recv().ok();
         }
         self.session.ack(clock::now_us())
     }
@@ -134,23 +156,31 @@ impl Intake {
 
     async fn publish(&mut self, accepted: Accepted, now: u64) {
         let metrics = &self.relay.metrics;
-        let taken = accepted.updates.len() + accepted.rejected.len();
-        metrics.received.inc_by(taken as u64 + accepted.duplicates);
+        let rejected: u64 = accepted.rejected.iter().map(RejectedRange::updates).sum();
+        metrics.received.inc_by(accepted.updates.len() as u64 + rejected + accepted.duplicates);
         metrics.duplicates.inc_by(accepted.duplicates);
-        for reason in &accepted.rejected {
-            metrics.dropped(reason_name(*reason)).inc();
-        }
-        for range in &accepted.lost {
-            metrics.lost_by_clients(range.reason.name()).inc_by(range.last - range.first + 1);
-        }
         let mut notes = Vec::new();
         if !accepted.lost.is_empty() {
-            notes.push(message::lost(&self.id, &accepted.lost, &self.relay.id));
+            let losses = Losses::of_browser(&accepted.lost);
+            metrics.count_lost_by_clients(&losses);
+            notes.push(self.announce(losses, now));
+        }
+        if !accepted.rejected.is_empty() {
+            let losses = Losses::of_relay(&accepted.rejected);
+            metrics.count_refused(&losses);
+            notes.push(self.announce(losses, now));
         }
         let clock_error = accepted.clock_error;
         let messages = accepted.updates.into_iter().map(|it| self.message(it, now, clock_error)).collect();
-        let settle = Some((self.settled.0.clone(), accepted.end));
+        let settle = Some((self.origin.clone(), accepted.end));
         self.relay.bus.publish(Job { messages, notes, settle }).await;
+    }
+
+    /// Makes the spans of `losses`; the answer is what to tell the bus.
+    fn announce(&self, losses: Losses, now: u64) -> Vec<u8> {
+        let note = message::lost(&self.origin.session, &losses, &self.relay.id);
+        self.relay.spans.lost(&self.origin.session, &self.origin.resource, losses, now);
+        note
     }
 
     fn message(&self, update: Update, received_us: u64, clock_error_us: u64) -> Message {
@@ -170,7 +200,7 @@ impl Intake {
             span_id: producer_span_id,
             flags,
             tracestate: &tracestate,
-            session: &self.id,
+            session: &self.origin.session,
             seq: update.seq,
             time_us: update.start,
             error: update.error.as_ref().map(|(kind, _)| kind.as_str()),
@@ -180,7 +210,7 @@ impl Intake {
         let (seq, key) = (update.seq, Arc::clone(&update.key));
         let record = (sampled && spans.enabled()).then(|| {
             let browser = BrowserSpan {
-                resource: Arc::clone(&self.resource),
+                resource: Arc::clone(&self.origin.resource),
                 span_id: update.span_id,
                 parent_span_id: update.parent.as_ref().map(|parent| parent.span_id),
                 start_us: update.start,
@@ -197,14 +227,14 @@ impl Intake {
                 flags,
                 tracestate,
                 key: update.key,
-                session: Arc::clone(&self.id),
+                session: Arc::clone(&self.origin.session),
                 seq,
                 browser: Some(browser),
                 parent_span_id: Some(update.span_id),
                 server_span_id,
                 producer_span_id,
                 received_us,
-                topic: Arc::clone(&self.id),
+                topic: Arc::clone(&self.origin.session),
                 relay_seq: 0,
                 sending_us: 0,
                 published_us: 0,
@@ -226,16 +256,5 @@ impl Intake {
         // Copied: a slice would keep the whole frame.
         self.relay.spans.pass_on(Bytes::copy_from_slice(request), spans);
         Ok(())
-    }
-}
-
-fn reason_name(reason: RejectReason) -> &'static str {
-    match reason {
-        RejectReason::Unspecified => "unspecified",
-        RejectReason::InvalidJson => "invalid_json",
-        RejectReason::TooLarge => "too_large",
-        RejectReason::InvalidKey => "invalid_key",
-        RejectReason::InvalidContext => "invalid_context",
-        RejectReason::BusFull => "bus_full",
     }
 }

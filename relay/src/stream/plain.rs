@@ -2,7 +2,7 @@
 //! `{"key", "value", "traceparent"}`. The relay makes the session; there are no acknowledgements.
 
 use super::{Gone, Socket, flags, span_id};
-use crate::bus::{Job, Message, Settled};
+use crate::bus::{Job, Message, Origin, Settled};
 use crate::clock;
 use crate::message::{self, Payload};
 use crate::relay::Relay;
@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -65,22 +65,25 @@ impl Wrong {
 
 struct Plain {
     relay: Arc<Relay>,
-    session: Arc<str>,
+    origin: Origin,
     next_seq: u64,
-    settled: (UnboundedSender<Settled>, UnboundedReceiver<Settled>),
+    settled: UnboundedReceiver<Settled>,
     on_the_bus: usize,
 }
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve(relay: Arc<Relay>, mut socket: Socket) {
     let session = message::hex(&fastrand::u128(..).to_be_bytes()).into();
-    let mut plain = Plain { relay, session, next_seq: 0, settled: unbounded_channel(), on_the_bus: 0 };
+    let (sender, settled) = unbounded_channel();
+    // Such a client says nothing of itself.
+    let origin = Origin { session, resource: Arc::new([]), settled: sender };
+    let mut plain = Plain { relay, origin, next_seq: 0, settled, on_the_bus: 0 };
     let end = plain.run(&mut socket).await;
     while plain.on_the_bus > 0 {
         plain.wait().await;
     }
-    let note = message::end(&plain.session, plain.next_seq, "closed", &plain.relay.id);
-    plain.relay.bus.publish(Job { notes: vec![note], ..Job::default() }).await;
+    let note = message::end(&plain.origin.session, plain.next_seq, "closed", &plain.relay.id);
+    plain.relay.publish_notes(vec![note]).await;
     if let Ok((code, reason)) = end {
         socket.close(code, &reason).await;
     }
@@ -132,7 +135,7 @@ impl Plain {
                     match self.message(&text, now) {
                         Ok(message) => messages.push(message),
                         Err(wrong) => {
-                            self.relay.metrics.dropped("invalid_message").inc();
+                            self.relay.metrics.count_dropped("invalid_message", 1);
                             wrongs.push(wrong);
                         }
                     }
@@ -157,14 +160,14 @@ impl Plain {
         }
         if !messages.is_empty() {
             self.on_the_bus += 1;
-            let settle = Some((self.settled.0.clone(), self.next_seq));
+            let settle = Some((self.origin.clone(), self.next_seq));
             self.relay.bus.publish(Job { messages, settle, ..Job::default() }).await;
         }
         // Only now: a client that is gone by now has still sent the others.
         for wrong in wrongs {
             socket.send(wrong.frame()).await?;
         }
-        while let Ok(_settled) = self.settled.1.try_recv() {
+        while let Ok(_settled) = self.settled.try_recv() {
             self.on_the_bus -= 1;
         }
         Ok(end)
@@ -172,7 +175,7 @@ impl Plain {
 
     async fn wait(&mut self) {
         // The sender is this one's own, so there is always another message to wait for.
-        if self.settled.1.recv().await.is_some() {
+        if self.settled.recv().await.is_some() {
             self.on_the_bus -= 1;
         }
     }
@@ -214,7 +217,7 @@ impl Plain {
             span_id: producer_span_id,
             flags,
             tracestate: &tracestate,
-            session: &self.session,
+            session: &self.origin.session,
             seq,
             time_us: received_us,
             error: None,
@@ -227,14 +230,14 @@ impl Plain {
                 flags,
                 tracestate,
                 key: Arc::clone(&key),
-                session: Arc::clone(&self.session),
+                session: Arc::clone(&self.origin.session),
                 seq,
                 browser: None,
                 parent_span_id: parent.map(|it| it.span_id.to_bytes()),
                 server_span_id,
                 producer_span_id,
                 received_us,
-                topic: Arc::clone(&self.session),
+                topic: Arc::clone(&self.origin.session),
                 relay_seq: 0,
                 sending_us: 0,
                 published_us: 0,

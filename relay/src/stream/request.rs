@@ -1,9 +1,10 @@
 //! `POST /v1/batch`: a session's frames in one body, for a page that goes away. Each frame is preceded by
 //! its length as a varint, in both directions.
 
-use super::intake::Intake;
+use super::intake::{Claimed, Intake, Refusal};
 use crate::relay::Relay;
 use crate::sessions::Arrival;
+use atomwire_wire::relay::Violation;
 use bytes::{Buf as _, Bytes};
 use prost::encoding::{decode_varint, encode_varint};
 use std::sync::Arc;
@@ -11,41 +12,45 @@ use std::sync::Arc;
 /// Takes the frames of `body`; the answer is the relay's frames.
 pub(crate) async fn batch(relay: Arc<Relay>, mut body: Bytes) -> Vec<u8> {
     let mut answer = Vec::new();
-    let Some(hello) = next(&mut body) else { return answer };
-    match Intake::open(Arc::clone(&relay), &hello, Arrival::Request).await {
-        Ok((mut intake, welcome)) => {
-            push(&mut answer, &welcome);
-            while let Some(frame) = next(&mut body) {
-                match intake.receive(&frame).await {
-                    Ok(Some(reply)) => push(&mut answer, &reply),
-                    Ok(None) => {}
-                    Err(refusal) => {
-                        relay.metrics.bad_input("frame").inc();
-                        push(&mut answer, &refusal.frame());
-                        break;
-                    }
-                }
-            }
-            if let Some(ack) = intake.drain().await {
-                push(&mut answer, &ack);
-            }
-            intake.close().await;
-        }
-        Err(refusal) => {
-            relay.metrics.bad_input("frame").inc();
-            push(&mut answer, &refusal.frame());
-        }
+    if let Err(refusal) = take(&relay, &mut body, &mut answer).await {
+        relay.metrics.bad_input("frame").inc();
+        push(&mut answer, &refusal.frame());
     }
     answer
 }
 
-/// The next frame; a length beyond the body ends it.
-fn next(body: &mut Bytes) -> Option<Bytes> {
-    if !body.has_remaining() {
-        return None;
+/// Takes the session and its frames, until one is refused.
+async fn take(relay: &Arc<Relay>, body: &mut Bytes, answer: &mut Vec<u8>) -> Result<(), Refusal> {
+    let hello = next(body)?.ok_or(Violation::Order("the first frame must be hello"))?;
+    let claimed = Claimed::new(relay, &hello, Arrival::Request).await?;
+    let (mut intake, welcome) = claimed.open(Arc::clone(relay)).await;
+    push(answer, &welcome);
+    let taken = take_frames(&mut intake, body, answer).await;
+    if let Some(ack) = intake.drain().await {
+        push(answer, &ack);
     }
-    let len = usize::try_from(decode_varint(body).ok()?).ok()?;
-    (len <= body.len()).then(|| body.split_to(len))
+    intake.close().await;
+    taken
+}
+
+async fn take_frames(intake: &mut Intake, body: &mut Bytes, answer: &mut Vec<u8>) -> Result<(), Refusal> {
+    while let Some(frame) = next(body)? {
+        if let Some(reply) = intake.receive(&frame).await? {
+            push(answer, &reply);
+        }
+    }
+    Ok(())
+}
+
+/// The next frame; none at the end of the body.
+fn next(body: &mut Bytes) -> Result<Option<Bytes>, Violation> {
+    if !body.has_remaining() {
+        return Ok(None);
+    }
+    let wrong = || Violation::Schema("a frame's length is none, or beyond the body".into());
+    let len = decode_varint(body).map_err(|_| wrong())?;
+    let len = usize::try_from(len).ok().filter(|len| *len <= body.len()).ok_or_else(wrong)?;
+    Ok(Some(body.split_to(len)))
 }
 
 fn push(answer: &mut Vec<u8>, frame: &Bytes) {

@@ -1,7 +1,9 @@
 //! Records become OTLP spans: "Shape of a trace" in ARCHITECTURE.md. Attribute names are those of the
 //! OpenTelemetry semantic conventions v1.44; `atomwire.*` are the project's own.
 
-use super::{BrowserSpan, Item, Record};
+use super::{BrowserSpan, Item, Lost, Record, context};
+use crate::losses::Range;
+use opentelemetry::trace::TraceFlags;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
@@ -32,7 +34,7 @@ impl Encoder {
     /// All spans of `items`, grouped by resource, and how many they are.
     pub(super) fn encode(&self, items: Vec<Item>) -> (ExportTraceServiceRequest, u64) {
         let mut relay = Vec::new();
-        let mut browsers: Vec<(super::Resource, Vec<Span>)> = Vec::new();
+        let mut browsers = Vec::new();
         let mut resource_spans = Vec::new();
         for item in items {
             match item {
@@ -41,15 +43,14 @@ impl Encoder {
                     let request = ExportTraceServiceRequest::decode(request).unwrap_or_default();
                     resource_spans.extend(request.resource_spans);
                 }
+                Item::Lost(lost) => {
+                    let spans = of(&lost.resource, &mut browsers);
+                    spans.extend(lost.losses.ranges.iter().map(|range| lost_span(&lost, range)));
+                }
                 Item::Records(records, _) => {
                     for record in records {
                         if let Some(browser) = &record.browser {
-                            let at = browsers.iter().rposition(|(it, _)| Arc::ptr_eq(it, &browser.resource));
-                            let at = at.unwrap_or_else(|| {
-                                browsers.push((Arc::clone(&browser.resource), Vec::new()));
-                                browsers.len() - 1
-                            });
-                            browsers[at].1.push(browser_span(&record, browser));
+                            of(&browser.resource, &mut browsers).push(browser_span(&record, browser));
                         }
                         relay.push(server_span(&record));
                         relay.push(producer_span(&record));
@@ -66,6 +67,43 @@ impl Encoder {
         let count =
             resource_spans.iter().flat_map(|it| &it.scope_spans).map(|it| it.spans.len() as u64).sum();
         (ExportTraceServiceRequest { resource_spans }, count)
+    }
+}
+
+/// The spans of one browser.
+fn of<'a>(
+    resource: &super::Resource,
+    browsers: &'a mut Vec<(super::Resource, Vec<Span>)>,
+) -> &'a mut Vec<Span> {
+    let at = browsers.iter().rposition(|(it, _)| Arc::ptr_eq(it, resource)).unwrap_or_else(|| {
+        browsers.push((Arc::clone(resource), Vec::new()));
+        browsers.len() - 1
+    });
+    &mut browsers[at].1
+}
+
+/// A trace of its own: nobody knows any more which traces the updates were to be part of.
+fn lost_span(lost: &Lost, range: &Range) -> Span {
+    let at = lost.reported_us * 1000;
+    Span {
+        name: "Jotai State Updates lost".to_owned(),
+        kind: SpanKind::Internal.into(),
+        // W3C forbids zero.
+        trace_id: fastrand::u128(1..).to_be_bytes().to_vec(),
+        span_id: fastrand::u64(1..).to_be_bytes().to_vec(),
+        flags: u32::from((TraceFlags::SAMPLED | context::RANDOM).to_u8()) | PARENT_IS_LOCAL,
+        start_time_unix_nano: at,
+        end_time_unix_nano: at,
+        attributes: vec![
+            text("atomwire.session.id", &lost.session),
+            int("atomwire.lost.first", range.first),
+            int("atomwire.lost.last", range.last),
+            text("atomwire.lost.reason", range.reason),
+            text("atomwire.lost.place", lost.losses.place),
+            text("error.type", range.reason),
+        ],
+        status: Some(Status { code: StatusCode::Error.into(), message: range.reason.to_owned() }),
+        ..Span::default()
     }
 }
 

@@ -1,9 +1,12 @@
 //! Clients that break the rules, on purpose.
 
 use crate::sessions::batch;
-use crate::support::{Collector, Plain, Raw, Relay, Session, Setup, Subscriber, get, hello, now_us, request};
+use crate::support::{
+    Collector, Message as Published, Plain, Raw, Relay, Session, Setup, Subscriber, get, hello, now_us,
+    request,
+};
 use atomwire_wire::proto::client_frame::Frame;
-use atomwire_wire::proto::{Attribute, Batch, GoAwayReason, Hello, LostRange, OtlpSpans, Ping};
+use atomwire_wire::proto::{Attribute, Batch, Bye, GoAwayReason, Hello, LostRange, OtlpSpans, Ping};
 use bytes::Bytes;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -25,6 +28,12 @@ async fn a_broken_rule_is_named() {
     let relay = Relay::start().await;
     let range = |first, last| LostRange { first, last, reason: 1 };
     let lost = |lost| binary(Frame::Batch(Batch { lost, ..Batch::default() }));
+    let both = |first, lost| {
+        let Frame::Batch(it) = batch(first, 2) else { unreachable!() };
+        binary(Frame::Batch(Batch { lost, ..it }))
+    };
+    let mut bus = Subscriber::connect(&relay, &["atom"]).await;
+    let mut bystander = Session::connected(&relay, 2).await;
     let keys = Batch { new_keys: vec!["k".into(); 1025], ..Batch::default() };
     let spans = |bytes: Vec<u8>| {
         let export_trace_service_request = bytes.into();
@@ -38,8 +47,18 @@ async fn a_broken_rule_is_named() {
         (binary(batch(1, 1)), "0 is next"),
         (binary(batch(0, 1025)), "batch.updates is 1025, the limit is 1024"),
         (binary(Frame::Batch(keys)), "batch.new_keys is 1025, the limit is 1024"),
-        (lost(vec![range(5, 3)]), "lost must be ascending"),
-        (lost(vec![range(0, u64::MAX)]), "seq is"),
+        (lost(vec![range(5, 3)]), "lost must be ascending and disjoint from itself and the updates, at 5"),
+        (lost(vec![range(0, 9), range(5, 12)]), "lost must be ascending"),
+        (lost(vec![range(0, 9), range(0, 4)]), "lost must be ascending"),
+        (lost(vec![range(0, 4), range(9, 12), range(5, 8)]), "5 is next"),
+        (lost(vec![range(0, 0); 257]), "batch.lost is 257, the limit is 256"),
+        (lost(vec![range(0, u64::MAX)]), "seq is 18446744073709551615, the limit is 9007199254740991"),
+        (lost(vec![range(0, 1 << 53)]), "seq is 9007199254740992, the limit is 9007199254740991"),
+        (both(3, vec![range(0, 3)]), "lost must be ascending"),
+        (both(3, vec![range(0, 2), range(4, 4)]), "lost must be ascending"),
+        (both(3, vec![range(0, 1)]), "the batch begins at 3, but 2 is next"),
+        (both(4999, vec![range(0, 4998)]), "update 4999 is beyond the credit, which ends at 4096"),
+        (binary(Frame::Bye(Bye { next_seq: 7 })), "bye.next_seq is 7, but 0 is next"),
         (spans(vec![0xff; 10]), "otlp_spans"),
         (spans(vec![0; 70_000]), "otlp_spans is 70000, the limit is 65536"),
         // More than the system's buffers hold: the relay reads on, or nobody would hear why.
@@ -49,8 +68,51 @@ async fn a_broken_rule_is_named() {
     for (message, named) in cases {
         let said = answer_to(&relay, vec![message]).await;
         assert!(said.contains(named), "{said:?} names {named:?}");
+        // Another session does not notice, and there is nothing to say on the bus.
+        bystander.write("n", "1");
+        bystander.settled().await;
+        assert_eq!(bus.next().await.json["session"], "02".repeat(16));
     }
     assert_eq!(relay.metric(r#"bad_input_total{kind="frame"}"#).await, count);
+    assert_eq!(relay.metric("updates_received_total").await, count, "a violation leaves no trace");
+}
+
+#[tokio::test]
+async fn a_session_survives_a_violation() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom"]).await;
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    raw.send(batch(0, 3)).await;
+    raw.send(Frame::Bye(Bye { next_seq: 4 })).await;
+    let away = raw.sent_away(GoAwayReason::ProtocolError).await;
+    assert!(away.message.contains("bye.next_seq is 4, but 3 is next"), "{}", away.message);
+    let (mut raw, next_seq) = Raw::welcomed(&relay, 1).await;
+    assert_eq!(next_seq, 3);
+    raw.send(Frame::Bye(Bye { next_seq: 3 })).await;
+    assert!(bus.take(3).await.iter().map(Published::seq).eq(0..3));
+    let end = bus.next().await.json;
+    assert_eq!((&end["reason"], &end["next_seq"]), (&"closed".into(), &3.into()));
+}
+
+#[tokio::test]
+async fn who_does_not_read_delays_nobody() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
+    let mut stalled = Vec::new();
+    for id in 10..14 {
+        let (mut raw, _) = Raw::welcomed(&relay, id).await;
+        raw.send(batch(0, 100)).await;
+        raw.stall().await;
+        stalled.push(raw);
+    }
+    assert_eq!(bus.take(400).await.len(), 400);
+    let mut session = Session::connected(&relay, 1).await;
+    for round in 0..20 {
+        session.write("n", "1");
+        session.settled().await;
+        assert_eq!(bus.next().await.seq(), round);
+    }
+    relay.balances().await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod bus_contract;
 mod hostile;
+mod ledger;
 mod operations;
 mod plain_contract;
 mod replay;

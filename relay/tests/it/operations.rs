@@ -1,6 +1,9 @@
 //! What operators see, and what the relay leaves behind.
 
-use crate::support::{Plain, Relay, Session, Setup, get, request};
+use crate::sessions::batch;
+use crate::support::{Plain, Raw, Relay, Session, Setup, Subscriber, body, get, hello, post, request};
+use atomwire_wire::proto::client_frame::Frame;
+use atomwire_wire::proto::{Bye, GoAwayReason, LostRange, ParentContext};
 use std::fs;
 use std::path::Path;
 
@@ -30,6 +33,66 @@ async fn the_account_balances() {
     assert_eq!(relay.metric("connections").await, 2);
     assert_eq!(relay.metric("sessions").await, 1);
     assert_eq!(relay.metric("bus_queue_bytes").await, 0);
+}
+
+#[tokio::test]
+async fn the_account_balances_whatever_comes_by_whatever_way() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom"]).await;
+    let faulty = |first| {
+        let Frame::Batch(mut it) = batch(first, 10) else { unreachable!() };
+        it.updates[3].value = Some("{".into());
+        it.updates[4].key.clear();
+        it.updates[5].parent = Some(ParentContext::default());
+        Frame::Batch(it)
+    };
+    // New, refused and again, on a stream; the last of it breaks a rule in its middle.
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    raw.send(faulty(0)).await;
+    raw.ping().await;
+    drop(raw);
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    raw.send(faulty(5)).await;
+    let Frame::Batch(mut hole) = batch(15, 10) else { unreachable!() };
+    hole.lost = vec![LostRange { first: 15, last: 18, reason: 1 }];
+    raw.send(Frame::Batch(hole)).await;
+    raw.sent_away(GoAwayReason::ProtocolError).await;
+    // In a last request, which borrows the session and sends again what nobody acknowledged.
+    let request =
+        body(vec![Frame::Hello(hello(1)), faulty(10), faulty(20), Frame::Bye(Bye { next_seq: 30 })]);
+    post(relay.listen, "/v1/batch", &request).await;
+    // As JSON messages.
+    let mut plain = Plain::connect(&relay).await;
+    for text in [r#"{"key":"n","value":1}"#, "wrong", r#"{"key":"","value":1}"#, r#"{"key":"n","value":2}"#] {
+        plain.send(text).await;
+    }
+    plain.close().await;
+
+    // In the browsers' order: 0..10, 5..15 of which 5 are new, 10..20 of which 5 are new, 20..30; and 4.
+    relay.settles("updates_received_total", |received| received == 44).await;
+    relay.balances().await;
+    let expected = [
+        ("updates_duplicate_total", 10),
+        (r#"updates_dropped_total{reason="invalid_json"}"#, 2),
+        (r#"updates_dropped_total{reason="invalid_key"}"#, 2),
+        (r#"updates_dropped_total{reason="invalid_context"}"#, 4),
+        (r#"updates_dropped_total{reason="invalid_message"}"#, 2),
+        ("updates_published_total", 24),
+    ];
+    for (series, count) in expected {
+        assert_eq!(relay.metric(series).await, count, "{series}");
+    }
+    // And the bus says the same: messages, losses, and the ends of two sessions.
+    let (mut messages, mut lost, mut ends) = (0, 0, 0);
+    while ends < 2 {
+        let json = bus.next().await.json;
+        for range in json["lost"].as_array().into_iter().flatten() {
+            lost += range["last"].as_u64().unwrap() - range["first"].as_u64().unwrap() + 1;
+        }
+        messages += u64::from(json["value"].is_number());
+        ends += u64::from(json["end"] == true);
+    }
+    assert_eq!((messages, lost), (24, 8));
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! The replay window, asked by libzmq's own REQ and DEALER.
 
-use crate::support::{Relay, Session, Setup, Subscriber};
+use crate::support::{Message, Plain, Relay, Session, Setup, Subscriber};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::task::block_in_place;
 
 struct Client {
     socket: zmq::Socket,
@@ -97,9 +100,12 @@ async fn what_is_malformed_is_answered() {
         &["atom-updates"][..],
         &["atom-updates", "-1"],
         &["atom-updates", ""],
+        &["atom-updates", "+0"],
+        &["atom-updates", "0x0"],
         &["atom-updates", "18446744073709551616"],
         &["atom-updates", "0", "1"],
         &["", ""],
+        &["0"; 1000],
     ] {
         let (topic, head, payloads) = client.ask(request);
         assert_eq!((topic.as_str(), payloads.len()), ("", 0));
@@ -149,5 +155,100 @@ async fn who_asks_and_does_not_read_costs_little() {
         let (_, head, _) = other.ask(&["atom-updates", "9"]);
         assert_eq!(head["next"], 10);
     }
+    assert!(relay.peak_memory() < 200 << 20, "{}", relay.peak_memory());
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_not_even_read() {
+    let (relay, _) = published(1).await;
+    let client = Client::connect(&relay, zmq::DEALER);
+    let huge = vec![b'0'; 64 << 20];
+    client.socket.send_multipart([&b""[..], b"atom-updates", &huge], 0).unwrap();
+    // libzmq breaks off, and connects again: the next question is the first that is answered.
+    let (_, head, _) = client.ask(&["atom-updates", "1"]);
+    assert_eq!(head["first"], 1);
+    assert!(relay.peak_memory() < 60 << 20, "{}", relay.peak_memory());
+}
+
+#[tokio::test]
+async fn the_window_is_as_large_as_it_was_set() {
+    let setups = [
+        // Each message takes somewhat less than 400.
+        (Setup::new().flags(&["--replay-bytes", "4000"]), 80..95),
+        (Setup::new().env("ATOMWIRE_REPLAY_BYTES", "0"), 100..101),
+    ];
+    for (setup, expected) in setups {
+        let relay = setup.start().await;
+        let mut session = Session::connected(&relay, 1).await;
+        for _ in 0..100 {
+            session.write("n", "1");
+        }
+        session.settled().await;
+        let client = Client::connect(&relay, zmq::REQ);
+        let (_, head, payloads) = client.ask(&["atom-updates", "0"]);
+        let oldest = head["oldest"].as_u64().unwrap();
+        assert!(expected.contains(&oldest), "{head}");
+        assert_eq!(head, json!({ "relay": relay.id, "first": oldest, "oldest": oldest, "next": 100 }));
+        assert_eq!(payloads.len() as u64, 100 - oldest);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_are_answered_while_updates_stream() {
+    let relay = Setup::new().flags(&["--replay-bytes", "100000"]).start().await;
+    let mut writer = Plain::connect(&relay).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let stream = tokio::spawn(async move {
+        while !stopped.load(Ordering::Relaxed) {
+            writer.send(r#"{"key":"n","value":1}"#).await;
+        }
+    });
+    let client = Client::connect(&relay, zmq::REQ);
+    let (mut oldest, mut answers) = (0, 0);
+    while answers < 20 || oldest < 2_000 {
+        let (_, head, payloads) = block_in_place(|| client.ask(&["atom-updates", "0"]));
+        let number = |name: &str| head[name].as_u64().unwrap();
+        assert_eq!(number("first"), number("oldest"), "what is gone is to be seen: {head}");
+        assert!(number("oldest") >= oldest);
+        let seqs =
+            payloads.iter().map(|it| serde_json::from_str::<Value>(it).unwrap()["seq"].as_u64().unwrap());
+        assert!(seqs.eq(number("first")..number("next")));
+        (oldest, answers) = (number("oldest"), answers + 1);
+    }
+    stop.store(true, Ordering::Relaxed);
+    stream.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_questions_does_not_hold_up_the_bus() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
+    let mut session = Session::connected(&relay, 1).await;
+    let flooder = Client::connect(&relay, zmq::DEALER);
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let flood = std::thread::spawn(move || {
+        let mut answers = 0_u64;
+        while !stopped.load(Ordering::Relaxed) {
+            let _ = flooder.socket.send_multipart(["", "atom-updates", "0"], zmq::DONTWAIT);
+            answers += u64::from(flooder.socket.recv_multipart(zmq::DONTWAIT).is_ok());
+        }
+        answers
+    });
+    let other = Client::connect(&relay, zmq::REQ);
+    for round in 0..40 {
+        for _ in 0..500 {
+            session.write("n", "1");
+        }
+        session.settled().await;
+        let messages = bus.take(500).await;
+        assert!(messages.iter().map(Message::relay_seq).eq(round * 500..(round + 1) * 500));
+        let from = (round * 500).to_string();
+        let (_, head, _) = block_in_place(|| other.ask(&["atom-updates", &from]));
+        assert_eq!(head["next"], (round + 1) * 500);
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert!(flood.join().unwrap() > 0);
     assert!(relay.peak_memory() < 200 << 20, "{}", relay.peak_memory());
 }

@@ -1,23 +1,13 @@
 //! `POST /v1/batch`: a page's last words.
 
 use crate::sessions::batch;
-use crate::support::{Message, Raw, Relay, Subscriber, frame, hello, post};
+use crate::support::{Message, Raw, Relay, Session, Subscriber, body, hello, post};
 use atomwire_wire::proto::client_frame::Frame;
-use atomwire_wire::proto::{Bye, GoAwayReason, ServerFrame, server_frame};
+use atomwire_wire::proto::server_frame::Frame::{Ack, GoAway, Welcome};
+use atomwire_wire::proto::{Bye, GoAwayReason, Hello, ServerFrame, server_frame};
 use prost::Message as _;
-use prost::encoding::encode_varint;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-
-fn body(frames: Vec<Frame>) -> Vec<u8> {
-    let mut body = Vec::new();
-    for it in frames {
-        let bytes = frame(it);
-        encode_varint(bytes.len() as u64, &mut body);
-        body.extend_from_slice(&bytes);
-    }
-    body
-}
 
 fn frames(mut answer: &[u8]) -> Vec<server_frame::Frame> {
     let mut frames = Vec::new();
@@ -36,9 +26,7 @@ async fn a_session_fits_into_a_request() {
     let (status, answer) = post(relay.listen, "/v1/batch", &request).await;
     assert_eq!(status, 200);
     let answer = frames(&answer);
-    let [server_frame::Frame::Welcome(welcome), server_frame::Frame::Ack(ack)] = &answer[..] else {
-        panic!("{answer:?}")
-    };
+    let [Welcome(welcome), Ack(ack)] = &answer[..] else { panic!("{answer:?}") };
     assert_eq!((welcome.next_seq, ack.next_seq), (0, 8));
     assert!(bus.take(8).await.iter().map(Message::seq).eq(0..8));
     assert_eq!(bus.next().await.json["end"], true);
@@ -64,21 +52,92 @@ async fn it_ends_what_a_socket_began() {
 #[tokio::test]
 async fn what_is_wrong_is_named() {
     let relay = Relay::start().await;
+    let greeted = |frame| body(vec![Frame::Hello(hello(1)), frame]);
     let cases = [
+        (vec![], "the first frame must be hello"),
         (body(vec![batch(0, 1)]), "the first frame must be hello"),
-        (body(vec![Frame::Hello(hello(1)), batch(1, 1)]), "0 is next"),
+        (greeted(batch(1, 1)), "0 is next"),
+        (greeted(Frame::Hello(hello(1))), "a second hello"),
+        (greeted(Frame::Bye(Bye { next_seq: 1 })), "bye.next_seq is 1, but 0 is next"),
+        // Garbage.
+        (vec![0xff], "length is none, or beyond the body"),
+        (vec![0xff; 100], "length is none, or beyond the body"),
+        (vec![200, 1, 2], "length is none, or beyond the body"),
+        (vec![3, 0xff, 0xff, 0xff], "malformed frame"),
     ];
+    let count = cases.len() as i64;
     for (request, named) in cases {
-        let (status, answer) = post(relay.listen, "/v1/batch", &request).await;
-        assert_eq!(status, 200);
-        let answer = frames(&answer);
-        let Some(server_frame::Frame::GoAway(away)) = answer.last() else { panic!("{answer:?}") };
-        assert!(away.message.contains(named), "{}", away.message);
+        let away = refused(&relay, &request, GoAwayReason::ProtocolError).await;
+        assert!(away.contains(named), "{away:?} names {named:?}");
     }
-    for cut_off in [vec![], vec![0xff], vec![200, 1, 2]] {
-        assert_eq!(post(relay.listen, "/v1/batch", &cut_off).await, (200, vec![]));
-    }
+    assert_eq!(relay.metric(r#"bad_input_total{kind="frame"}"#).await, count);
     assert_eq!(post(relay.listen, "/v1/batch", &vec![0; 600 * 1024]).await.0, 413);
+}
+
+/// What the relay says last to a request that it refuses.
+async fn refused(relay: &Relay, request: &[u8], reason: GoAwayReason) -> String {
+    let (status, answer) = post(relay.listen, "/v1/batch", request).await;
+    assert_eq!(status, 200);
+    match frames(&answer).pop() {
+        Some(GoAway(away)) => {
+            assert_eq!(away.reason(), reason, "{}", away.message);
+            away.message
+        }
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_came_before_a_fault_is_taken_and_acknowledged() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
+    let whole = body(vec![Frame::Hello(hello(1)), batch(0, 3), batch(3, 3)]);
+    let (_, answer) = post(relay.listen, "/v1/batch", &whole[..whole.len() - 1]).await;
+    let [Welcome(_), Ack(ack), GoAway(away)] = &frames(&answer)[..] else { panic!("{:?}", frames(&answer)) };
+    assert_eq!((ack.next_seq, away.reason()), (3, GoAwayReason::ProtocolError));
+    assert!(bus.take(3).await.iter().map(Message::seq).eq(0..3));
+    assert_eq!(Raw::welcomed(&relay, 1).await.1, 3, "the rest may come again");
+    relay.balances().await;
+}
+
+#[tokio::test]
+async fn nothing_follows_a_goodbye() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom"]).await;
+    let bye = Frame::Bye(Bye { next_seq: 3 });
+    let request = body(vec![Frame::Hello(hello(1)), batch(0, 3), bye, batch(3, 1)]);
+    let said = refused(&relay, &request, GoAwayReason::ProtocolError).await;
+    assert!(said.contains("a frame after bye"), "{said}");
+    assert!(bus.take(3).await.iter().map(Message::seq).eq(0..3));
+    assert_eq!(bus.next().await.json["next_seq"], 3);
+}
+
+#[tokio::test]
+async fn a_stranger_takes_nothing() {
+    let relay = Relay::start().await;
+    let mut ledger = Subscriber::connect(&relay, &["atomwire.ledger"]).await;
+    let mut owner = Session::connected(&relay, 1).await;
+    owner.write("n", "1");
+    owner.settled().await;
+    let stranger = Hello { id_seed: vec![9; 32].into(), first_unacked_seq: 77, ..hello(1) };
+    for connected in [true, false] {
+        let frames = vec![Frame::Hello(stranger.clone()), batch(77, 1), Frame::Bye(Bye { next_seq: 78 })];
+        let said = refused(&relay, &body(frames), GoAwayReason::Unauthorized).await;
+        assert!(said.contains("hello.id_seed"), "{said}");
+        owner.write("n", "1");
+        if connected {
+            owner.settled().await;
+            owner.disconnect();
+            relay.settles("connections", |open| open == 0).await;
+        }
+    }
+    assert_eq!(owner.sent_away, None, "its socket was not even borrowed");
+    owner.connect(&relay).await;
+    owner.emitter.end();
+    owner.run().await;
+    let first = ledger.next().await;
+    assert_eq!((&first.json["end"], &first.json["next_seq"]), (&true.into(), &3.into()));
+    assert_eq!(relay.metric("updates_received_total").await, 3);
 }
 
 #[tokio::test]

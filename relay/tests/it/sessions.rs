@@ -1,11 +1,9 @@
 //! The binary contract, spoken by the emitter's own machine.
 
 use crate::support::{Message, Plain, Raw, Relay, Session, Setup, Subscriber, hello, hex, now_us};
-use atomwire_wire::LostReason;
 use atomwire_wire::emitter::{Config, Key, NewUpdate, WhenFull};
 use atomwire_wire::proto::client_frame::Frame;
 use atomwire_wire::proto::{Batch, Bye, GoAwayReason, Hello, ParentContext, RejectReason, Update};
-use serde_json::json;
 
 /// Updates of the atom `n`, from `first` on; their values are their numbers.
 pub(crate) fn batch(first: u64, count: u64) -> Frame {
@@ -140,8 +138,9 @@ async fn a_connection_that_reads_nothing_does_not_keep_its_session() {
 #[tokio::test]
 async fn a_session_belongs_to_whoever_has_its_seed() {
     let relay = Relay::start().await;
+    let mut ledger = Subscriber::connect(&relay, &["atomwire.ledger"]).await;
     let (mut owner, _) = Raw::welcomed(&relay, 1).await;
-    let stranger = Hello { id_seed: vec![9; 32].into(), ..hello(1) };
+    let stranger = Hello { id_seed: vec![9; 32].into(), first_unacked_seq: 77, ..hello(1) };
     for connected in [true, false] {
         let mut raw = Raw::connect(&relay).await;
         raw.send(Frame::Hello(stranger.clone())).await;
@@ -157,6 +156,8 @@ async fn a_session_belongs_to_whoever_has_its_seed() {
     }
     owner.send(Frame::Hello(hello(1))).await;
     owner.answer().await;
+    owner.send(Frame::Bye(Bye { next_seq: 1 })).await;
+    assert_eq!(ledger.next().await.json["end"], true, "the stranger left no trace in its books");
 }
 
 #[tokio::test]
@@ -182,34 +183,6 @@ async fn a_token_is_asked_for_where_there_is_one() {
     session.write("n", "1");
     session.settled().await;
     assert_eq!(session.emitter.stats().acknowledged, 1);
-}
-
-#[tokio::test]
-async fn losses_and_the_end_are_on_the_ledger() {
-    let relay = Relay::start().await;
-    let mut ledger = Subscriber::connect(&relay, &["atomwire.ledger"]).await;
-    let mut session = Session::connected(&relay, 1).await;
-    session.write("n", "1");
-    session.emitter.lose(3, LostReason::QueueFull);
-    session.emitter.lose(1, LostReason::TooLarge);
-    session.write("n", "1");
-    session.settled().await;
-    session.emitter.end();
-    session.run().await;
-    assert_eq!(session.sent_away, None);
-
-    let session = "01".repeat(16);
-    let lost = ledger.next().await;
-    let ranges = json!([
-        { "first": 1, "last": 3, "reason": "queue_full" },
-        { "first": 4, "last": 4, "reason": "too_large" },
-    ]);
-    let from = |seq: u64| json!({ "id": relay.id, "seq": seq });
-    assert_eq!(lost.json, json!({ "session": session, "lost": ranges, "relay": from(0) }));
-    let end = json!({ "session": session, "end": true, "next_seq": 6, "reason": "closed", "relay": from(1) });
-    assert_eq!(ledger.next().await.json, end);
-    assert_eq!(relay.metric(r#"client_updates_lost_total{reason="queue_full"}"#).await, 3);
-    relay.settles("sessions", |kept| kept == 0).await;
 }
 
 #[tokio::test]

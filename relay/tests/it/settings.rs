@@ -18,7 +18,7 @@ fn stderr(output: &Output) -> String {
 async fn everything_wrong_is_said_at_once() {
     let path = file("wrong.toml", "listen = 'nowhere'\nslow-subscribers = 5\nspeed = 'high'\n[bus]\nx = 1\n");
     let output = Setup::bare()
-        .flags(&["--replay=5556", "--topic=", "--config", path.to_str().unwrap()])
+        .flags(&["--replay=5556", "--topic=", "--replay-bytes=-1", "--config", path.to_str().unwrap()])
         .env("ATOMWIRE_DEV", "perhaps")
         .env("OTEL_TRACES_EXPORTER", "fax")
         .env("OTEL_TRACES_SAMPLER_ARG", "2")
@@ -36,6 +36,7 @@ async fn everything_wrong_is_said_at_once() {
         &format!("{path}: no setting is named \"speed\""),
         "--replay: \"5556\"",
         "--topic: ",
+        "--replay-bytes: \"-1\" is not a number of bytes",
         "ATOMWIRE_DEV: \"perhaps\"",
         "OTEL_TRACES_EXPORTER: \"fax\"",
         "OTEL_TRACES_SAMPLER_ARG: \"2\"",
@@ -44,7 +45,7 @@ async fn everything_wrong_is_said_at_once() {
         assert!(said.contains(named), "{named:?} in {said}");
     }
     assert!(said.lines().all(|line| line.starts_with("atomwire-relay: ")), "{said}");
-    assert_eq!(said.lines().count(), 10, "{said}");
+    assert_eq!(said.lines().count(), 11, "{said}");
 }
 
 #[tokio::test]

@@ -29,7 +29,12 @@ async fn everything_taken_is_out_and_clients_are_sent_away() {
     assert!(messages.iter().map(Message::seq).eq(0..acknowledged));
     assert!(relay.ended().await.success(), "{}", relay.log());
     assert_eq!(collector.spans(0).await.len() as u64, acknowledged * 3);
-    assert!(relay.log().contains(r#""message":"ended""#), "{}", relay.log());
+    let log = relay.log();
+    let ended: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert_eq!(ended["message"], "ended");
+    let count = |name: &str| ended[name].as_u64().unwrap();
+    assert_eq!(count("received"), count("published") + count("dropped") + count("duplicate"), "{ended}");
+    assert_eq!((count("published"), count("spans_exported")), (acknowledged, acknowledged * 3));
 }
 
 #[tokio::test]
@@ -101,19 +106,22 @@ async fn what_arrived_before_is_acknowledged() {
 
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
-    let mut relay = Relay::start().await;
-    // Half a request, which the relay waits for.
-    let mut half = TcpStream::connect(relay.listen).await.unwrap();
-    half.write_all(b"GET /health HTTP/1.1\r\nHost").await.unwrap();
-    get(relay.listen, "/health").await;
-    relay.terminate().await;
-    within("the drain", async {
-        while !relay.log().contains("draining") {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    relay.terminate().await;
-    assert_eq!(relay.ended().await.code(), Some(1));
-    assert!(relay.log().contains("ending at once"), "{}", relay.log());
+    for (first, second) in [("-TERM", "-TERM"), ("-INT", "-TERM"), ("-TERM", "-INT")] {
+        let mut relay = Relay::start().await;
+        // Half a request, which the relay waits for.
+        let mut half = TcpStream::connect(relay.listen).await.unwrap();
+        half.write_all(b"GET /health HTTP/1.1\r\nHost").await.unwrap();
+        get(relay.listen, "/health").await;
+        relay.signal(first).await;
+        within("the drain", async {
+            while !relay.log().contains("draining") {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        relay.signal(second).await;
+        assert_eq!(relay.ended().await.code(), Some(1));
+        assert!(relay.log().contains("ending at once"), "{}", relay.log());
+        assert!(!relay.log().contains(r#""message":"ended""#), "{}", relay.log());
+    }
 }

@@ -1,12 +1,13 @@
 //! The trace flow: "Shape of a trace" in ARCHITECTURE.md, by OTLP.
 
+use crate::sessions::batch;
 use crate::support::{
-    Collector, Message, Plain, Raw, Received, Relay, Session, Setup, Subscriber, get, hex, now_us,
+    Collector, Message, Plain, Raw, Received, Relay, Session, Setup, Subscriber, get, hello, hex, now_us,
 };
-use atomwire_wire::ParentContext;
 use atomwire_wire::emitter::{Key, NewUpdate};
-use atomwire_wire::proto::OtlpSpans;
 use atomwire_wire::proto::client_frame::Frame;
+use atomwire_wire::proto::{Attribute, Hello, LostRange, OtlpSpans};
+use atomwire_wire::{LostReason, ParentContext};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
@@ -319,4 +320,44 @@ async fn the_trace_view_shows_what_the_relay_exports() {
     }
     assert_eq!(get(relay.listen, "/traces").await.0, 200);
     assert_eq!(get(Relay::start().await.listen, "/traces").await.0, 404, "not without --dev");
+}
+
+#[tokio::test]
+async fn every_loss_is_a_span_whatever_the_sampler_says() {
+    let collector = Collector::start().await;
+    let relay = Setup::new().exporting_to(&collector).env("OTEL_TRACES_SAMPLER", "always_off").start().await;
+    let resource = vec![Attribute { key: "service.name".into(), value: "shop".into() }];
+    let (mut raw, _) = Raw::welcomed_with(&relay, Hello { resource, ..hello(1) }).await;
+    let Frame::Batch(mut it) = batch(0, 3) else { unreachable!() };
+    it.updates[1].value = Some("{".into());
+    it.lost = vec![
+        LostRange { first: 3, last: 6, reason: LostReason::QueueFull as i32 },
+        LostRange { first: 7, last: 7, reason: LostReason::PageClosed as i32 },
+    ];
+    let before = now_us();
+    raw.send(Frame::Batch(it)).await;
+    raw.acknowledgement().await;
+    let spans = collector.spans(3).await;
+    let losses = [
+        ("queue_full", "browser", "3", "6"),
+        ("page_closed", "browser", "7", "7"),
+        ("invalid_json", "relay", "1", "1"),
+    ];
+    for (received, (reason, place, first, last)) in spans.iter().zip(losses) {
+        let span = &received.span;
+        assert_eq!((span.name.as_str(), span.kind()), ("Jotai State Updates lost", SpanKind::Internal));
+        let status = span.status.as_ref().unwrap();
+        assert_eq!((status.code(), status.message.as_str()), (StatusCode::Error, reason));
+        assert_eq!(received.resource["service.name"], "shop");
+        attributes(received, [("atomwire.session.id", "01".repeat(16).as_str()), ("error.type", reason)]);
+        attributes(received, [("atomwire.lost.first", first), ("atomwire.lost.last", last)]);
+        attributes(received, [("atomwire.lost.reason", reason), ("atomwire.lost.place", place)]);
+        assert!(span.parent_span_id.is_empty());
+        assert_eq!((span.trace_id.len(), span.span_id.len()), (16, 8));
+        assert_eq!(span.flags, SAMPLED_AND_RANDOM | LOCAL);
+        assert_eq!(span.start_time_unix_nano, span.end_time_unix_nano);
+        assert!((before..=now_us()).contains(&(span.start_time_unix_nano / 1000)));
+    }
+    assert_ne!(spans[0].span.trace_id, spans[1].span.trace_id, "each is a trace of its own");
+    relay.settles("spans_exported_total", |spans| spans == 3).await;
 }

@@ -9,10 +9,10 @@ mod session;
 mod subscriber;
 
 pub(crate) use collector::{Collector, Received};
-pub(crate) use http::{get, post, request};
+pub(crate) use http::{get, post, post_many, request};
 pub(crate) use plain::Plain;
 pub(crate) use process::{Relay, Setup};
-pub(crate) use raw::{Raw, frame, hello};
+pub(crate) use raw::{Raw, body, frame, hello};
 pub(crate) use session::Session;
 pub(crate) use subscriber::{Message, Subscriber};
 

@@ -2,7 +2,7 @@
 //! preceded by its length as a varint.
 #![no_main]
 
-use atomwire_wire::relay::{Event, Ledger, Limits, Session, Update};
+use atomwire_wire::relay::{Event, Ledger, Limits, RejectedRange, Session, Update};
 use bytes::{Buf, Bytes};
 use libfuzzer_sys::fuzz_target;
 use prost::encoding::decode_varint;
@@ -23,7 +23,8 @@ fuzz_target!(|data: &[u8]| {
             }
             Ok(Event::Batch(batch)) => {
                 let lost: u64 = batch.lost.iter().map(|range| range.last - range.first + 1).sum();
-                let fresh = (batch.updates.len() + batch.rejected.len()) as u64;
+                let rejected: u64 = batch.rejected.iter().map(RejectedRange::updates).sum();
+                let fresh = batch.updates.len() as u64 + rejected;
                 assert_eq!(batch.end - next, fresh + lost, "every number has one fate");
                 assert!(batch.updates.is_sorted_by(|a, b| a.seq < b.seq));
                 assert!(batch.updates.iter().all(|update| (next..batch.end).contains(&update.seq)));

@@ -2,7 +2,7 @@
 //! varint, as `POST /v1/batch` answers.
 #![no_main]
 
-use atomwire_wire::emitter::{Config, Emitter, Key, NewUpdate, Step};
+use atomwire_wire::emitter::{Config, Emitter, Key, NewUpdate, Step, WhenFull};
 use bytes::{Buf, Bytes};
 use libfuzzer_sys::fuzz_target;
 use prost::encoding::decode_varint;
@@ -32,6 +32,7 @@ fuzz_target!(|data: &[u8]| {
         token: String::new(),
         queue_updates: 40,
         queue_bytes: 20_000,
+        when_full: WhenFull::DropNewest,
     });
     let mut body = Bytes::copy_from_slice(data);
     let mut position = 0;

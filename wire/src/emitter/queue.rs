@@ -105,7 +105,7 @@ pub(super) struct Queue {
     when_full: WhenFull,
     entries: VecDeque<Entry>,
     bytes: VecDeque<u8>,
-    /// Lost ranges that the relay has not settled yet, ascending.
+    /// Lost ranges that the relay has not settled yet, ascending; of the first, a head may be settled.
     lost: VecDeque<LostRange>,
     /// The first number: zero, but for what an earlier page left.
     base: u64,
@@ -204,16 +204,18 @@ impl Queue {
         let crowded = self.lost.len() >= self.max_updates;
         let at = self.lost.partition_point(|other| other.first < range.first);
         match at.checked_sub(1).and_then(|before| self.lost.get_mut(before)) {
-            // A range that was reported on this connection is not grown, it gets a neighbour.
-            Some(before)
-                if before.last + 1 == range.first
-                    && (before.reason == range.reason || crowded)
-                    && before.first >= self.sent.seq =>
-            {
+            Some(before) if before.last + 1 == range.first && (before.reason == range.reason || crowded) => {
                 before.last = range.last;
             }
             _ => self.lost.insert(at, range),
         }
+    }
+
+    /// The next number is `next_seq` or above: those below are not this page's.
+    pub(super) fn begin_at(&mut self, next_seq: u64) {
+        let others = next_seq.min(limits::SEQ_END).saturating_sub(self.created);
+        self.base += others;
+        self.created += others;
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -255,13 +257,16 @@ impl Queue {
         flushed_at: Micros,
         now: Micros,
     ) -> Option<Micros> {
-        if self.all_sent() || self.sent.seq >= granted {
+        if self.all_sent() {
             return None;
         }
         let oldest = match self.entries.get(self.sent.entries) {
+            // Lost ranges before it need no credit.
+            Some(entry) if entry.seq == self.sent.seq && entry.seq >= granted => return None,
             Some(entry) => entry.created_at,
-            // Lost ranges alone: nobody waits for them, and nothing would wake us later.
-            None => return Some(0),
+            // Lost ranges alone: nobody waits for them.
+            None if hurry => return Some(0),
+            None => return Some(flushed_at.saturating_add(FLUSH_AGE)),
         };
         // A clock that was set back does not make anybody wait longer.
         let due = hurry
@@ -328,13 +333,14 @@ impl Queue {
         (Collected { first_seq, lost, from: from.bytes, len: end.bytes - from.bytes, end: end.seq }, end)
     }
 
+    /// The lost ranges from `end` on, up to the next update. One may have grown since its head was taken.
     fn take_lost(&self, mut end: u64, most: usize, into: &mut Vec<LostRange>) -> u64 {
-        let start = self.lost.partition_point(|range| range.first < end);
+        let start = self.lost.partition_point(|range| range.last < end);
         for range in self.lost.range(start..) {
-            if range.first != end || into.len() == most {
+            if range.first > end || into.len() == most {
                 break;
             }
-            into.push(*range);
+            into.push(LostRange { first: end, ..*range });
             end = range.last + 1;
         }
         end
@@ -362,6 +368,9 @@ impl Queue {
         self.entries.truncate(self.sent.entries);
         self.bytes.truncate(self.sent.bytes);
         self.lost.retain(|range| range.first < self.sent.seq);
+        if let Some(range) = self.lost.back_mut() {
+            range.last = range.last.min(self.sent.seq - 1);
+        }
         if !self.all_sent() {
             self.lost.push_back(LostRange { first: self.sent.seq, last: self.created - 1, reason });
         }
@@ -397,9 +406,6 @@ impl Queue {
         self.bytes.drain(..gone.bytes);
         while self.lost.front().is_some_and(|range| range.last < next_seq) {
             self.lost.pop_front();
-        }
-        if let Some(range) = self.lost.front_mut() {
-            range.first = range.first.max(next_seq);
         }
         self.settled = self.settled.max(next_seq);
         for mark in [&mut self.sent, &mut self.ever_sent, &mut self.journaled] {

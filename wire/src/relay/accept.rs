@@ -42,12 +42,38 @@ pub struct Accepted {
     pub lost: Vec<LostRange>,
     /// Updates that were seen before.
     pub duplicates: u64,
-    /// Updates that are wrong in themselves, by reason.
-    pub rejected: Vec<RejectReason>,
+    /// Updates that are wrong in themselves, ascending.
+    pub rejected: Vec<RejectedRange>,
     /// The number after the last that this batch accounts for.
     pub end: u64,
     /// How far the browser's clock may be off after correction, in microseconds.
     pub clock_error: Micros,
+}
+
+/// Updates `first` to `last`, both included, that the relay refused for one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RejectedRange {
+    /// The first sequence number.
+    pub first: u64,
+    /// The last sequence number.
+    pub last: u64,
+    /// Why.
+    pub reason: RejectReason,
+}
+
+impl RejectedRange {
+    /// Adds update `seq` to `ranges`, which all lie below it.
+    pub fn add(ranges: &mut Vec<Self>, seq: u64, reason: RejectReason) {
+        match ranges.last_mut() {
+            Some(range) if range.last + 1 == seq && range.reason == reason => range.last = seq,
+            _ => ranges.push(Self { first: seq, last: seq, reason }),
+        }
+    }
+
+    /// How many updates it holds.
+    pub fn updates(&self) -> u64 {
+        self.last - self.first + 1
+    }
 }
 
 /// Consecutive numbers that a batch accounts for.
@@ -103,7 +129,7 @@ impl Session {
                             Ok(update) => accepted.updates.push(update),
                             Err(refusal) => {
                                 ledger.reject(seq, refusal.reason, refusal.field, refusal.limit as u64);
-                                accepted.rejected.push(refusal.reason);
+                                RejectedRange::add(&mut accepted.rejected, seq, refusal.reason);
                             }
                         }
                     }

@@ -14,6 +14,16 @@ const KEPT_RANGES: usize = 256;
 #[error("hello.id_seed is not the one that opened this session")]
 pub struct WrongSeed;
 
+/// Whether a session that was opened with `known` is the one of a client that shows `shown`. Every byte is
+/// looked at whatever the first ones say, so that time tells nothing.
+///
+/// # Errors
+/// [`WrongSeed`] when it is not.
+pub fn check_seed(known: &IdSeed, shown: &IdSeed) -> Result<(), WrongSeed> {
+    let difference = known.iter().zip(shown).fold(0, |sum, (a, b)| sum | (a ^ b));
+    if difference == 0 { Ok(()) } else { Err(WrongSeed) }
+}
+
 /// A session's account at the relay, kept between its connections.
 #[derive(Debug)]
 pub struct Ledger {
@@ -55,16 +65,20 @@ impl Ledger {
     /// # Errors
     /// [`WrongSeed`] when it is not this session's client.
     pub fn resume(&mut self, id_seed: &IdSeed, first_unacked_seq: u64) -> Result<(), WrongSeed> {
-        // Every byte is looked at whatever the first ones say, so that time tells nothing.
-        let difference = self.id_seed.iter().zip(id_seed).fold(0, |sum, (a, b)| sum | (a ^ b));
-        if difference != 0 {
-            return Err(WrongSeed);
-        }
+        self.check_seed(id_seed)?;
         // The client may have been with another relay in between.
         self.accepted = self.accepted.max(first_unacked_seq);
         self.settled = self.settled.max(first_unacked_seq);
         self.rejected.retain(|range| range.last >= first_unacked_seq);
         Ok(())
+    }
+
+    /// Whether a client that shows `id_seed` is this session's.
+    ///
+    /// # Errors
+    /// [`WrongSeed`] when it is not.
+    pub fn check_seed(&self, id_seed: &IdSeed) -> Result<(), WrongSeed> {
+        check_seed(&self.id_seed, id_seed)
     }
 
     /// The next number that was not seen yet.

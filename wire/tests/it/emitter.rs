@@ -1,5 +1,9 @@
 //! The browser's machine: what it sends, when, and how it counts.
 
+mod drop_oldest;
+mod journal;
+mod last_request;
+
 use crate::support::{NOW, batch, config, connected, frames, server, write};
 use atomwire_wire::emitter::{Config, Emitter, Event, Key, NewUpdate, Step};
 use atomwire_wire::proto::{self, client_frame, server_frame::Frame};
@@ -131,6 +135,44 @@ fn what_the_protocol_cannot_carry_is_lost_as_too_large() {
 }
 
 #[test]
+fn a_value_beyond_what_this_relay_takes_is_not_sent() {
+    let limits = Some(proto::Limits { value_bytes: 100, ..Default::default() });
+    let mut emitter = connected(Emitter::new(config()), proto::Welcome { limits, ..welcome(100) });
+    emitter.push(&write(0, &"1".repeat(100)), NOW);
+    emitter.push(&write(1, &"1".repeat(101)), NOW);
+    assert_eq!((emitter.stats().pending, lost(&emitter, LostReason::TooLarge)), (1, 1));
+    // Another relay may take more.
+    emitter.closed(NOW, LEAST);
+    let mut emitter = connected(emitter, welcome(100));
+    emitter.push(&write(2, &"1".repeat(101)), NOW);
+    assert_eq!(emitter.stats().pending, 2);
+}
+
+#[test]
+fn a_page_that_loses_without_end_sends_twenty_frames_a_second() {
+    let mut emitter = connected(Emitter::new(config()), welcome(100));
+    let mut sent = 0;
+    for millis in 0..1_000 {
+        emitter.lose(1, LostReason::QueueFull);
+        sent += frames(&mut emitter, NOW + millis * MILLISECOND).len();
+    }
+    assert_eq!(sent, 20);
+}
+
+#[test]
+fn what_is_lost_while_a_relay_settles_nothing_is_one_range() {
+    let mut emitter = connected(Emitter::new(config()), welcome(100));
+    for round in 0..300 {
+        emitter.lose(1, LostReason::QueueFull);
+        assert_eq!(frames(&mut emitter, NOW + round * 50 * MILLISECOND).len(), 1);
+    }
+    emitter.closed(NOW, LEAST);
+    let mut emitter = connected(emitter, welcome(100));
+    let expected = proto::LostRange { first: 0, last: 299, reason: LostReason::QueueFull as i32 };
+    assert_eq!(batch(&frames(&mut emitter, NOW)[0]).lost, [expected]);
+}
+
+#[test]
 fn lost_ranges_are_bounded_and_still_account_for_every_number() {
     let bound = 10;
     let mut emitter = Emitter::new(Config { queue_updates: bound, ..config() });
@@ -243,11 +285,11 @@ fn a_silent_relay_is_pinged_and_then_given_up() {
 #[test]
 fn reconnects_spread_out() {
     let mut emitter = Emitter::new(config());
-    let bounds: Vec<_> = (0..9).map(|_| emitter.closed(NOW, MOST).unwrap() / MILLISECOND).collect();
-    assert_eq!(bounds, [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+    let bounds: Vec<_> = (0..6).map(|_| emitter.closed(NOW, MOST).unwrap() / SECOND).collect();
+    assert_eq!(bounds, [2, 4, 8, 16, 30, 30]);
     assert_eq!(emitter.closed(NOW, LEAST), Some(0));
     let mut emitter = connected(emitter, welcome(100));
-    assert_eq!(emitter.closed(NOW + 10 * SECOND, MOST), Some(250 * MILLISECOND), "a stable connection");
+    assert_eq!(emitter.closed(NOW + 10 * SECOND, MOST), Some(2 * SECOND), "a stable connection");
 }
 
 #[test]

@@ -10,5 +10,6 @@ mod purity;
 mod relay;
 mod round_trip;
 mod simulation;
+mod storm;
 mod support;
 mod vectors;

@@ -2,7 +2,7 @@
 
 use crate::support::{NOW, SEED, client, hello, welcomed};
 use atomwire_wire::proto::{self, RejectReason, client_frame::Frame, server_frame};
-use atomwire_wire::relay::{Accepted, Event, Ledger, Limits, Session};
+use atomwire_wire::relay::{Accepted, Event, Ledger, Limits, RejectedRange, Session};
 use atomwire_wire::{LostRange, LostReason, limits};
 use bytes::Bytes;
 use prost::Message;
@@ -114,6 +114,37 @@ fn what_the_bus_dropped_is_one_range_even_behind_a_younger_refusal() {
 }
 
 #[test]
+fn refused_neighbours_are_one_range() {
+    let mut session = welcomed(Limits::default());
+    let mut batch = updates(0, 10);
+    batch.updates[2..6].iter_mut().for_each(|bad| bad.value = Some("{".into()));
+    batch.updates[5..7].iter_mut().for_each(|bad| bad.key.clear());
+    batch.updates[8].value = Some("{".into());
+    let accepted = accept(&mut session, batch);
+    let ranges: Vec<_> = accepted.rejected.iter().map(|it| (it.first, it.last, it.reason)).collect();
+    let (json, key) = (RejectReason::InvalidJson, RejectReason::InvalidKey);
+    assert_eq!(ranges, [(2, 4, json), (5, 6, key), (8, 8, json)]);
+    assert_eq!(accepted.rejected.iter().map(RejectedRange::updates).sum::<u64>(), 6);
+    assert_eq!(accepted.updates.len(), 4);
+}
+
+#[test]
+fn a_goodbye_accounts_for_every_number() {
+    let mut session = welcomed(Limits::default());
+    accept(&mut session, updates(0, 3));
+    let lost = vec![proto::LostRange { first: 3, last: 6, reason: 1 }];
+    accept(&mut session, proto::Batch { lost, ..Default::default() });
+    let bye = |next_seq| client(Frame::Bye(proto::Bye { next_seq }));
+    for wrong in [0, 6, 8, u64::MAX] {
+        let error = session.receive(&bye(wrong), NOW).unwrap_err();
+        let expected =
+            format!("bye.next_seq is {wrong}, but 7 is next: what was made is sent, or lost, before bye");
+        assert_eq!(error.to_string(), expected);
+    }
+    assert!(matches!(session.receive(&bye(7), NOW), Ok(Event::Bye(7))));
+}
+
+#[test]
 fn a_client_that_missed_the_acknowledgement_is_told_again() {
     let mut session = welcomed(Limits::default());
     let end = accept(&mut session, updates(0, 10)).end;
@@ -144,7 +175,8 @@ fn keys_begin_anew_with_each_connection() {
     let (mut session, _) = resume(&mut session, 0);
     let update = proto::Update { key_index: 0, ..Default::default() };
     let batch = proto::Batch { updates: vec![update], ..Default::default() };
-    assert_eq!(accept(&mut session, batch).rejected, [RejectReason::InvalidKey]);
+    let refused = RejectedRange { first: 0, last: 0, reason: RejectReason::InvalidKey };
+    assert_eq!(accept(&mut session, batch).rejected, [refused]);
 }
 
 #[test]

@@ -25,6 +25,11 @@ pub(crate) fn config() -> Config {
     }
 }
 
+/// The id of the session `number`.
+pub(crate) fn session_id(number: usize) -> SessionId {
+    (number as u128).to_be_bytes()
+}
+
 /// A write of `value` to the atom `n`.
 pub(crate) fn write(position: u64, value: &str) -> NewUpdate<'_> {
     let key = Key::Inline("n");

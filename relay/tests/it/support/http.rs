@@ -1,6 +1,7 @@
 //! An HTTP client: one request, one connection.
 
-use super::within;
+use super::{body, within};
+use atomwire_wire::proto::client_frame::Frame;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -31,4 +32,21 @@ pub(crate) async fn get(to: SocketAddr, path: &str) -> (u16, String) {
 
 pub(crate) async fn post(to: SocketAddr, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
     request(to, &format!("POST {path} HTTP/1.1\r\nContent-Length: {}", body.len()), body).await
+}
+
+/// Many last requests on one connection, without a look at the answers.
+pub(crate) async fn post_many(to: SocketAddr, path: &str, requests: impl Iterator<Item = Vec<Frame>>) {
+    let mut all = Vec::new();
+    for request in requests {
+        let body = body(request);
+        let head = format!("POST {path} HTTP/1.1\r\nHost: {to}\r\nContent-Length: {}\r\n\r\n", body.len());
+        all.extend_from_slice(head.as_bytes());
+        all.extend_from_slice(&body);
+    }
+    let last = format!("GET /health HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n");
+    all.extend_from_slice(last.as_bytes());
+    let (mut answers, mut asking) = TcpStream::connect(to).await.unwrap().into_split();
+    let ask = async { asking.write_all(&all).await.unwrap() };
+    let read = async { tokio::io::copy(&mut answers, &mut tokio::io::sink()).await.unwrap() };
+    within("many answers", async { tokio::join!(ask, read) }).await;
 }

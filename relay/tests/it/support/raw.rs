@@ -6,6 +6,7 @@ use atomwire_wire::proto::{Ack, ClientFrame, GoAway, GoAwayReason, Hello, Ping, 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use prost::Message as _;
+use prost::encoding::encode_varint;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -17,6 +18,17 @@ pub(crate) struct Raw(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 pub(crate) fn frame(frame: Frame) -> Bytes {
     ClientFrame { frame: Some(frame) }.encode_to_vec().into()
+}
+
+/// The body of a last request.
+pub(crate) fn body(frames: Vec<Frame>) -> Vec<u8> {
+    let mut body = Vec::new();
+    for it in frames {
+        let bytes = frame(it);
+        encode_varint(bytes.len() as u64, &mut body);
+        body.extend_from_slice(&bytes);
+    }
+    body
 }
 
 /// The `Hello` of session number `id`.
@@ -41,8 +53,12 @@ impl Raw {
 
     /// A connection of session number `id`, and where it goes on.
     pub(crate) async fn welcomed(relay: &Relay, id: u8) -> (Self, u64) {
+        Self::welcomed_with(relay, hello(id)).await
+    }
+
+    pub(crate) async fn welcomed_with(relay: &Relay, hello: Hello) -> (Self, u64) {
         let mut raw = Self::connect(relay).await;
-        raw.send(Frame::Hello(hello(id))).await;
+        raw.send(Frame::Hello(hello)).await;
         match raw.answer().await {
             server_frame::Frame::Welcome(welcome) => (raw, welcome.next_seq),
             other => panic!("not welcome: {other:?}"),
@@ -55,6 +71,12 @@ impl Raw {
 
     pub(crate) async fn send_message(&mut self, message: impl Into<Message>) {
         within("a send", self.0.send(message.into())).await.unwrap();
+    }
+
+    /// Waits until the relay has read everything that was sent.
+    pub(crate) async fn ping(&mut self) {
+        self.send(Frame::Ping(Ping { client_time_us: now_us() })).await;
+        while !matches!(self.answer().await, server_frame::Frame::Pong(_)) {}
     }
 
     /// Asks and does not read the answers, until every buffer is full of them and the relay takes no more.

@@ -1,524 +1,327 @@
-//! The world: a browser's shell, a relay's shell, and what is between them.
+//! The world: pages, two relays behind a load balancer, what is between them, and a consumer.
 
-use super::account::{Account, Verdict};
+use super::books::Books;
+use super::browser::Page;
+use super::link::{Link, Request, State};
+use super::relay::Relay;
 use super::rng::Rng;
-use crate::support::{NOW, config};
-use atomwire_wire::emitter::{Config, Emitter, Event, Key, NewUpdate, Step};
-use atomwire_wire::proto::{self, GoAwayReason, client_frame::Frame};
-use atomwire_wire::relay::{self, Ledger, Limits, Session, go_away};
-use atomwire_wire::{LostReason, Micros};
-use bytes::Bytes;
-use prost::Message;
-use std::collections::VecDeque;
+use super::script::{Event, Script, What};
+use super::summary::Summary;
+use super::truth::Truth;
+use crate::support::NOW;
+use atomwire_wire::Micros;
+use atomwire_wire::clock::Offset;
+use atomwire_wire::proto;
+use std::collections::BTreeMap;
 
-const MILLISECOND: Micros = 1_000;
-const SECOND: Micros = 1_000_000;
-const NEVER: Micros = Micros::MAX;
+pub(super) const MILLISECOND: Micros = 1_000;
+pub(super) const SECOND: Micros = 1_000_000;
+pub(super) const NEVER: Micros = Micros::MAX;
 
-/// One connection: what is under way in both directions, and the relay's end of it.
-struct Link {
-    up: VecDeque<(Micros, Bytes)>,
-    down: VecDeque<(Micros, Bytes)>,
-    /// All that the browser sent, received or not.
-    sent: Vec<Bytes>,
-    /// What is sent now never arrives; an end notices when it has read what was under way.
-    cut: bool,
-    /// What is sent now never arrives, and nobody notices.
-    silent: bool,
-    /// The relay's end, until it has noticed the end of the connection.
-    session: Option<Session>,
-    /// Which ledger answers, once one does.
-    ledger: usize,
-}
-
-impl Link {
-    fn new(limits: Limits) -> Self {
-        Self {
-            up: VecDeque::new(),
-            down: VecDeque::new(),
-            sent: Vec::new(),
-            cut: false,
-            silent: false,
-            session: Some(Session::new(limits)),
-            ledger: 0,
-        }
-    }
-
-    fn send(queue: &mut VecDeque<(Micros, Bytes)>, at: Micros, frame: Bytes) {
-        // What was sent later does not arrive earlier.
-        let at = queue.back().map_or(at, |(last, _)| at.max(*last));
-        queue.push_back((at, frame));
-    }
-}
-
-/// A batch on its way to the subscribers.
-struct Job {
-    link: usize,
-    due: Micros,
-    end: u64,
-    updates: Vec<u64>,
-}
+/// Streams of the seed that no event has.
+const SETUP: u64 = u64::MAX - 1;
+const REST: u64 = u64::MAX - 2;
 
 pub(super) struct World {
-    rng: Rng,
+    seed: u64,
+    /// The stream of what is happening.
+    pub(super) rng: Rng,
     tells: bool,
-    /// The relay's clock.
-    now: Micros,
-    /// How far the browser's is ahead of it.
-    ahead: Micros,
-
-    emitter: Emitter,
-    /// The browser's connection, by its place in `links`.
-    connected: Option<usize>,
-    retry_at: Micros,
-    wake_at: Micros,
-
-    links: Vec<Link>,
-    delay: Micros,
-
-    limits: Limits,
-    /// The ledger between connections, and how many were forgotten.
-    ledger: Option<Ledger>,
-    ledgers: usize,
-    bus: VecDeque<Job>,
-    bus_delay: Micros,
-    bus_drops: u64,
-
+    pub(super) now: Micros,
+    /// How far the client's clock is ahead.
+    pub(super) ahead: i64,
     /// Nothing breaks any more.
-    healthy: bool,
-    said_bye: Option<u64>,
-    pub(super) account: Account,
+    pub(super) healthy: bool,
+
+    pub(super) pages: Vec<Page>,
+    pub(super) sessions: Vec<Truth>,
+    pub(super) requests: Vec<Request>,
+
+    /// Connections, in the order in which they were opened.
+    pub(super) links: BTreeMap<u64, Link>,
+    opened: u64,
+    delay: Micros,
+    pub(super) outage_until: Micros,
+
+    pub(super) relays: [Relay; 2],
+    /// Which of them the load balancer gives connections to.
+    pub(super) route: usize,
+    /// Ledgers that there ever were.
+    pub(super) ledgers: u64,
+    pub(super) bus_delay: Micros,
+    pub(super) bus_drops: u64,
+    /// When a relay's clock was last set.
+    relay_set_at: Micros,
+
+    pub(super) books: Books,
+    pub(super) summary: Summary,
+}
+
+/// What happens next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    Connect(usize),
+    Wake(usize),
+    ToRelay(u64),
+    ToBrowser(u64),
+    Request(usize),
+    Relay(usize),
 }
 
 impl World {
-    pub(super) fn new(seed: u64, tells: bool) -> Self {
-        let mut rng = Rng(seed);
-        let config = Config {
-            queue_updates: rng.pick(&[3, 30, 300]),
-            queue_bytes: rng.pick(&[2_000, 20_000, 200_000]),
-            ..config()
-        };
+    /// Lives through `script`, comes to rest and closes the books; panics where an invariant breaks.
+    pub(super) fn live(script: &Script, tells: bool) -> Summary {
+        let mut world = Self::new(script.seed, tells);
+        for event in &script.events {
+            world.rng = Rng::of(script.seed, event.stream);
+            world.happen(*event);
+        }
+        world.rest();
+        world.summary
+    }
+
+    fn new(seed: u64, tells: bool) -> Self {
+        let mut rng = Rng::of(seed, SETUP);
         let mut world = Self {
+            seed,
             tells,
             now: NOW,
-            ahead: rng.pick(&[0, 5 * MILLISECOND, 3_600 * SECOND]),
-            emitter: Emitter::new(config),
-            connected: None,
-            retry_at: NOW,
-            wake_at: NEVER,
-            links: Vec::new(),
-            delay: rng.pick(&[0, MILLISECOND, 40 * MILLISECOND, 900 * MILLISECOND]),
-            limits: Limits::default(),
-            ledger: None,
-            ledgers: 0,
-            bus: VecDeque::new(),
-            bus_delay: rng.pick(&[0, MILLISECOND, 2 * SECOND]),
-            bus_drops: rng.pick(&[0, 0, 10]),
+            ahead: rng.pick(&[0, 5_000, 3_600_000_000]),
             healthy: false,
-            said_bye: None,
-            account: Account::default(),
+            pages: Vec::new(),
+            sessions: Vec::new(),
+            requests: Vec::new(),
+            links: BTreeMap::new(),
+            opened: 0,
+            delay: rng.pick(&[0, 1, 40, 900]) * MILLISECOND,
+            outage_until: 0,
+            relays: [Relay::new(), Relay::new()],
+            route: 0,
+            ledgers: 0,
+            bus_delay: rng.pick(&[0, 1, 2_000]) * MILLISECOND,
+            bus_drops: rng.pick(&[0, 0, 10]),
+            relay_set_at: NOW,
+            books: Books::default(),
+            summary: Summary::default(),
             rng,
         };
-        world.start_relay();
+        world.offer(0);
+        world.offer(1);
+        world.open_page();
         world
     }
 
-    /// Things happen.
-    pub(super) fn live(&mut self) {
-        for _ in 0..self.rng.below(120) {
-            match self.rng.below(100) {
-                0..40 => self.write(),
-                40..44 => self.lose(),
-                44..48 => self.emitter.hurry(),
-                48..53 => self.cut(),
-                53..55 => self.fall_silent(),
-                55..57 => self.restart(),
-                57..59 => self.drain(),
-                59..61 => self.forget(),
-                _ => {}
+    fn happen(&mut self, event: Event) {
+        let Event { what, number, .. } = event;
+        let route = self.route;
+        match what {
+            What::Write => self.write(number),
+            What::Lose => self.lose(number),
+            What::Hurry => self.hurry(),
+            What::Cut => {
+                let page = self.rng.below(self.pages.len() as u64);
+                self.cut(page as usize);
             }
-            self.pump();
-            let most = self.rng.pick(&[1, 10, 100, 1_000, 10_000, 60_000]);
-            let pause = self.rng.below(most) * MILLISECOND;
-            self.pass(self.now + pause);
+            What::Silence => self.of_some_link("silences", |link, _| link.state = State::Silent),
+            What::Stall => {
+                let until = self.now + number * MILLISECOND;
+                self.of_some_link("stalls", |link, _| link.stall(until));
+            }
+            What::Outage => self.outage_until = self.now + number * MILLISECOND,
+            What::Network => self.delay = number * MILLISECOND,
+            What::Switch => {
+                self.summary.add("switches", 1);
+                self.route = 1 - route;
+            }
+            What::Crash => {
+                self.summary.add("crashes", 1);
+                self.crash(route);
+            }
+            What::Drain => {
+                self.summary.add("drains", 1);
+                self.drain(route);
+            }
+            What::Forget => (0..2).for_each(|relay| self.forget(relay)),
+            What::Limits => self.offer(route),
+            What::BusDrops => self.bus_drops = number,
+            What::BusDelay => self.bus_delay = number * MILLISECOND,
+            What::Hide => self.hide(),
+            What::Freeze => self.freeze(),
+            What::Return => self.come_back(),
+            What::Leave => self.leave(),
+            What::Journal => self.write_down(),
+            What::Kill => self.kill(),
+            What::ClientClock => self.set_client_clock(number),
+            What::RelayClock => {
+                self.relays[route].ahead += self.either_way(number);
+                self.relay_set_at = self.now;
+            }
+            What::Pause => self.pass(self.now + number),
+        }
+        self.notice_cuts();
+        (0..self.pages.len()).for_each(|page| self.pump(page));
+        if what != What::Pause {
+            self.tell(&event.to_string());
         }
     }
 
-    /// Nothing breaks any more; the session must come to its end, with every number accounted for.
-    pub(super) fn rest(&mut self) {
-        self.tell("rest");
+    /// Nothing breaks any more; every session must come to its end, with every number accounted for.
+    fn rest(&mut self) {
+        self.rng = Rng::of(self.seed, REST);
         self.healthy = true;
-        self.emitter.end();
-        self.pump();
+        self.bus_drops = 0;
+        self.come_back();
+        self.pages.iter_mut().for_each(Page::end);
+        (0..self.pages.len()).for_each(|page| self.pump(page));
+        self.tell("rest");
         for _ in 0..3_600 {
+            if self.pages.iter().all(|page| page.over) && self.requests.is_empty() {
+                return self.close();
+            }
             // An acknowledgement that was held back for company goes out.
-            for link in 0..self.links.len() {
+            let links: Vec<_> = self.links.keys().copied().collect();
+            for link in links {
                 self.acknowledge(link);
             }
             self.pass(self.now + SECOND);
-            if let Some(created) = self.said_bye {
-                assert_eq!(created, self.account.created());
-                self.account.close();
-                return;
-            }
         }
-        panic!("an hour of health was not enough: {:?}", self.emitter.stats());
+        let open: Vec<_> = self.pages.iter().map(|page| page.emitter.stats()).collect();
+        panic!("an hour of health was not enough: {open:?}");
+    }
+
+    fn close(&mut self) {
+        for relay in 0..2 {
+            self.drain_and_forget(relay);
+        }
+        for (session, truth) in self.sessions.iter().enumerate() {
+            self.summary.add("lost with a relay", self.books.close(session, truth));
+        }
+    }
+
+    fn drain_and_forget(&mut self, relay: usize) {
+        self.links_of(relay).into_iter().for_each(|at| self.hang_up(at));
+        self.forget(relay);
+        self.drain(relay);
     }
 
     #[expect(clippy::print_stderr, reason = "the story that a replay was asked for")]
     fn tell(&self, what: &str) {
         if self.tells {
-            let Self { now, emitter, .. } = self;
-            eprintln!("{:>12} µs  {what}  {:?}", now - NOW, emitter.stats());
+            let page = self.pages.last().unwrap();
+            eprintln!("{:>12} µs  {what:<24} {:?}", self.now - NOW, page.emitter.stats());
         }
-    }
-
-    // The app.
-
-    fn write(&mut self) {
-        for _ in 0..self.rng.pick(&[1, 1, 3, 40]) {
-            // Long enough that not all keys fit into the smallest frame at once.
-            let key = format!("{}-{}", "atom".repeat(50), self.rng.below(30));
-            let index = if self.rng.percent(80) { self.emitter.intern(&key) } else { None };
-            let seq = self.account.created();
-            let value = match self.rng.below(100) {
-                0..5 => None,
-                5..15 => Some(format!("no JSON {seq}")),
-                15..20 => Some(format!("\"{}{seq}\"", "x".repeat(self.rng.below(6_000) as usize))),
-                _ => Some(format!("{{\"n\":{seq}}}")),
-            };
-            let update = NewUpdate {
-                key: index.map_or(Key::Inline(&key), Key::Index),
-                start: self.now + self.ahead,
-                duration: self.rng.below(1_000),
-                value: value.as_deref(),
-                error: None,
-                parent: None,
-                position: seq,
-            };
-            let before = self.emitter.stats();
-            self.emitter.push(&update, self.now + self.ahead);
-            self.account.pushed(&key, value.as_deref(), before, self.emitter.stats());
-        }
-        self.tell("written");
-    }
-
-    fn lose(&mut self) {
-        let reason = self.rng.pick(&[LostReason::NotSerializable, LostReason::EmitterFailed]);
-        let count = 1 + self.rng.below(5);
-        self.emitter.lose(count, reason);
-        self.account.lost(count, self.emitter.stats());
     }
 
     // The faults.
 
-    /// The connection breaks; of what is under way some still arrives.
-    fn cut(&mut self) {
-        let Some(link) = self.connected else { return };
-        let (up, down) = (self.links[link].up.len() as u64, self.links[link].down.len() as u64);
-        let (up, down) = (self.rng.below(up + 1), self.rng.below(down + 1));
-        self.links[link].up.truncate(up as usize);
-        self.links[link].down.truncate(down as usize);
-        self.links[link].cut = true;
-        self.account.summary.cuts += 1;
-        self.tell("cut");
+    pub(super) fn cut(&mut self, page: usize) {
+        let Some(link) = self.pages[page].connected else { return };
+        let link = self.links.get_mut(&link).unwrap();
+        let (up, down) = (link.up.len() as u64, link.down.len() as u64);
+        link.up.truncate(self.rng.below(up + 1) as usize);
+        link.down.truncate(self.rng.below(down + 1) as usize);
+        link.state = State::Cut;
+        self.summary.add("cuts", 1);
     }
 
-    fn fall_silent(&mut self) {
-        let Some(link) = self.connected else { return };
-        self.links[link].silent = true;
-        self.account.summary.silences += 1;
-        self.tell("silence");
+    fn of_some_link(&mut self, name: &'static str, fault: impl FnOnce(&mut Link, &mut Rng)) {
+        let page = self.rng.below(self.pages.len() as u64) as usize;
+        if let Some(link) = self.pages[page].connected {
+            fault(self.links.get_mut(&link).unwrap(), &mut self.rng);
+            self.summary.add(name, 1);
+        }
     }
 
-    /// The relay dies with everything that it knows; what was on the bus may have been published.
-    fn restart(&mut self) {
-        for job in std::mem::take(&mut self.bus) {
-            if self.rng.percent(50) {
-                break;
+    fn either_way(&mut self, seconds: u64) -> i64 {
+        (seconds * SECOND) as i64 * self.rng.pick(&[1, -1])
+    }
+
+    /// A shell that sees its clock jump opens its connections anew.
+    fn set_client_clock(&mut self, seconds: u64) {
+        self.ahead += self.either_way(seconds);
+        for page in 0..self.pages.len() {
+            self.pages[page].emitter.clock_jumped();
+            self.pages[page].emitter.hurry();
+            if self.pages[page].connected.is_some() {
+                self.disconnect(page);
             }
-            let ledger = self.links[job.link].ledger;
-            job.updates.iter().for_each(|seq| self.account.settled(ledger, *seq, Verdict::Published));
         }
-        for link in &mut self.links {
-            link.session = None;
-            link.up.clear();
-            link.cut = true;
-        }
-        self.ledger = None;
-        self.start_relay();
-        self.account.summary.restarts += 1;
-        self.tell("restart");
     }
 
-    fn start_relay(&mut self) {
-        self.ledgers += 1;
-        self.limits = Limits {
-            frame_bytes: self.rng.pick(&[4096, 16_384, 512 << 10]),
-            batch_updates: self.rng.pick(&[1, 7, 1024]),
-            value_bytes: self.rng.pick(&[2_000, 256 << 10]),
-            credit: self.rng.pick(&[1, 5, 60, 4096]),
-            heartbeat_interval_ms: 20_000,
-        };
-    }
-
-    fn drain(&mut self) {
-        let Some(link) = self.connected.filter(|link| self.links[*link].session.is_some()) else { return };
-        self.send_down(link, go_away(GoAwayReason::Shutdown, 100, 5_000, "drain"));
-        self.hang_up(link);
-        self.account.summary.drains += 1;
-        self.tell("drain");
-    }
-
-    /// A ledger that nobody is connected to is evicted.
-    fn forget(&mut self) {
-        if self.ledger.take().is_some() {
-            self.ledgers += 1;
-            self.tell("forgotten");
+    /// What the emitter learned is true after an exchange that no jump fell into.
+    pub(super) fn check_clock(&self, relay: usize, times: Option<proto::Times>, offset: Option<Offset>) {
+        let ahead = self.relays[relay].ahead;
+        let [since, now] = [self.relay_set_at, self.now].map(|at| at.strict_add_signed(ahead));
+        let (Some(times), Some(offset)) = (times, offset) else { return };
+        if (since..=now).contains(&times.received_at_us) {
+            let wrong = (offset.micros + self.ahead - ahead).unsigned_abs();
+            assert!(wrong <= offset.error, "the clock is wrong by {wrong}, its error says {}", offset.error);
         }
     }
 
     // Time.
 
+    pub(super) fn jittered(&mut self) -> Micros {
+        self.now + self.rng.below(self.delay + 1)
+    }
+
+    pub(super) fn add_link(&mut self, link: Link) -> u64 {
+        self.opened += 1;
+        self.links.insert(self.opened, link);
+        self.opened
+    }
+
     /// Lets everything happen that is due until then.
     fn pass(&mut self, until: Micros) {
-        loop {
-            let links = self.links.iter().enumerate();
-            let arrival = links
-                .flat_map(|(at, link)| {
-                    let up = link.up.front().map(|(due, _)| (*due, at, true));
-                    let down = link.down.front().map(|(due, _)| (*due, at, false));
-                    [up, down]
-                })
-                .flatten()
-                .min();
-            let arrives = arrival.map_or(NEVER, |(due, ..)| due);
-            let published = self.bus.front().map_or(NEVER, |job| job.due);
-            let next = arrives.min(published).min(self.retry_at).min(self.wake_at);
-            if next > until {
-                self.now = until;
-                return;
-            }
-            self.now = self.now.max(next);
-            match arrival {
-                _ if self.retry_at == next => self.connect(),
-                _ if self.wake_at == next => self.pump(),
-                Some((due, link, true)) if due == next => self.arrive_at_relay(link),
-                Some((due, link, false)) if due == next => self.arrive_at_browser(link),
-                _ => self.publish(),
+        while let Some((due, turn)) = self.next_turn().filter(|(due, _)| *due <= until) {
+            self.now = self.now.max(due);
+            match turn {
+                Turn::Connect(page) => self.connect(page),
+                Turn::Wake(page) => self.pump(page),
+                Turn::ToRelay(link) => self.arrive_at_relay(link),
+                Turn::ToBrowser(link) => self.arrive_at_browser(link),
+                Turn::Request(at) => {
+                    let request = self.requests.swap_remove(at);
+                    self.request_arrives(request);
+                }
+                Turn::Relay(relay) => self.relay_turn(relay),
             }
             self.notice_cuts();
         }
+        self.now = until;
+    }
+
+    fn next_turn(&self) -> Option<(Micros, Turn)> {
+        let pages = self
+            .pages
+            .iter()
+            .enumerate()
+            .flat_map(|(at, page)| [(page.retry_at, Turn::Connect(at)), (page.wake_at, Turn::Wake(at))]);
+        let links = self.links.iter().filter_map(|(at, link)| {
+            link.next().map(|(due, up)| (due, if up { Turn::ToRelay(*at) } else { Turn::ToBrowser(*at) }))
+        });
+        let requests = self.requests.iter().enumerate().map(|(at, it)| (it.due, Turn::Request(at)));
+        let relays = self.relays.iter().enumerate().map(|(at, it)| (it.next(), Turn::Relay(at)));
+        pages.chain(links).chain(requests).chain(relays).min().filter(|(due, _)| *due != NEVER)
     }
 
     /// An end that has read everything from a broken connection sees that it is broken.
     fn notice_cuts(&mut self) {
-        for link in 0..self.links.len() {
-            if self.links[link].cut && self.links[link].up.is_empty() {
-                self.hang_up(link);
+        let broken: Vec<_> =
+            self.links.iter().filter(|(_, link)| link.state == State::Cut).map(|(at, _)| *at).collect();
+        for at in broken {
+            let link = &self.links[&at];
+            if link.session.is_some() && link.up.is_empty() {
+                self.hang_up(at);
             }
-        }
-        if let Some(link) =
-            self.connected.filter(|link| self.links[*link].cut && self.links[*link].down.is_empty())
-        {
-            self.disconnect(link);
-        }
-    }
-
-    fn jittered(&mut self, delay: Micros) -> Micros {
-        self.now + self.rng.below(delay + 1)
-    }
-
-    // The browser's shell.
-
-    fn connect(&mut self) {
-        self.retry_at = NEVER;
-        if !self.healthy && self.rng.percent(20) {
-            self.tell("refused");
-            return self.retry();
-        }
-        self.connected = Some(self.links.len());
-        self.links.push(Link::new(self.limits));
-        self.account.summary.connections += 1;
-        let hello = self.emitter.opened(self.now + self.ahead);
-        self.send_up(hello);
-        self.tell("connected");
-        self.pump();
-    }
-
-    fn disconnect(&mut self, link: usize) {
-        self.connected = None;
-        self.links[link].cut = true;
-        self.links[link].down.clear();
-        if !self.healthy && self.links[link].ledger == self.ledgers && self.rng.percent(30) {
-            self.resend(link);
-        }
-        self.retry();
-        self.tell("disconnected");
-    }
-
-    /// Everything once more, without asking what has arrived, as the last request of a page does.
-    fn resend(&mut self, link: usize) {
-        let mut again = Link::new(self.limits);
-        again.up = self.links[link].sent.iter().map(|frame| (self.now, frame.clone())).collect();
-        let at = self.links.len();
-        self.links.push(again);
-        while !self.links[at].up.is_empty() {
-            self.arrive_at_relay(at);
-        }
-        self.hang_up(at);
-        self.tell("resent");
-    }
-
-    fn retry(&mut self) {
-        let wait = self.emitter.closed(self.now + self.ahead, self.rng.fraction());
-        self.retry_at = self.now + wait.expect("nobody sent this session away for good");
-        self.wake_at = NEVER;
-    }
-
-    /// Does what the emitter wants done.
-    fn pump(&mut self) {
-        self.wake_at = NEVER;
-        for _ in 0..10_000 {
-            let Some(link) = self.connected else { return };
-            match self.emitter.step(self.now + self.ahead) {
-                Step::Send(frame) => {
-                    match proto::ClientFrame::decode(&frame[..]).unwrap().frame {
-                        Some(Frame::Batch(batch)) => self.account.sent(&batch, self.emitter.stats()),
-                        Some(Frame::Ping(_)) => self.account.summary.pings += 1,
-                        _ => {}
-                    }
-                    self.send_up(frame);
+            let page = self.pages.iter().position(|page| page.connected == Some(at));
+            if self.links[&at].down.is_empty() {
+                match page {
+                    Some(page) => self.disconnect(page),
+                    None if self.links[&at].session.is_none() => drop(self.links.remove(&at)),
+                    None => {}
                 }
-                Step::Close if self.said_bye.is_none() => return self.disconnect(link),
-                Step::Close => return self.connected = None,
-                Step::Wait(at) => return self.wake_at = at.map_or(NEVER, |at| at - self.ahead),
             }
-        }
-        panic!("the emitter never rests");
-    }
-
-    fn send_up(&mut self, frame: Vec<u8>) {
-        let at = self.jittered(self.delay);
-        let link = &mut self.links[self.connected.unwrap()];
-        let frame = Bytes::from(frame);
-        link.sent.push(frame.clone());
-        if !link.cut && !link.silent {
-            Link::send(&mut link.up, at, frame);
-        }
-    }
-
-    fn arrive_at_browser(&mut self, link: usize) {
-        let (_, frame) = self.links[link].down.pop_front().unwrap();
-        if self.connected != Some(link) {
-            return;
-        }
-        let before = self.emitter.stats();
-        let event = self.emitter.receive(&frame, self.now + self.ahead).unwrap();
-        self.account.heard(self.links[link].ledger, before, self.emitter.stats());
-        if let Some(offset) = self.emitter.clock() {
-            let wrong = (offset.micros + self.ahead as i64).unsigned_abs();
-            assert!(wrong <= offset.error, "the clock is wrong by {wrong}, its error says {}", offset.error);
-        }
-        match event {
-            Event::Continue => self.pump(),
-            Event::GoAway(_) => self.disconnect(link),
-        }
-    }
-
-    // The relay's shell.
-
-    fn send_down(&mut self, link: usize, frame: Bytes) {
-        let at = self.jittered(self.delay);
-        let link = &mut self.links[link];
-        if !link.cut && !link.silent {
-            Link::send(&mut link.down, at, frame);
-        }
-    }
-
-    fn arrive_at_relay(&mut self, link: usize) {
-        let (_, frame) = self.links[link].up.pop_front().unwrap();
-        let Some(session) = &mut self.links[link].session else { return };
-        match session.receive(&frame, self.now).expect("an honest client keeps to the protocol") {
-            relay::Event::Hello(hello) => self.welcome(link, &hello),
-            relay::Event::Batch(accepted) => {
-                let Some(Frame::Batch(batch)) = proto::ClientFrame::decode(frame).unwrap().frame else {
-                    panic!("a batch")
-                };
-                let Link { ledger, .. } = self.links[link];
-                let fresh = accepted.updates.len() + accepted.rejected.len();
-                let lost: u64 = accepted.lost.iter().map(|range| range.last - range.first + 1).sum();
-                let next = accepted.end - fresh as u64 - lost;
-                self.account.accepted(ledger, next, &batch, &accepted, self.limits.value_bytes);
-                let updates = accepted.updates.iter().map(|update| update.seq).collect();
-                let due = self.jittered(self.bus_delay);
-                let due = self.bus.back().map_or(due, |last| due.max(last.due));
-                self.bus.push_back(Job { link, due, end: accepted.end, updates });
-            }
-            relay::Event::Reply(pong) => self.send_down(link, pong),
-            relay::Event::Bye(created) => self.said_bye = Some(created),
-            relay::Event::Spans(_) => panic!("nobody sent spans"),
-        }
-    }
-
-    fn welcome(&mut self, link: usize, hello: &relay::Hello) {
-        // Only one connection has the ledger: another that the relay still thinks alive ends now.
-        for other in (0..self.links.len()).filter(|other| *other != link) {
-            self.hang_up(other);
-        }
-        let first = hello.first_unacked_seq;
-        let ledger = match self.ledger.take() {
-            Some(mut ledger) => {
-                ledger.resume(&hello.id_seed, first).unwrap();
-                ledger
-            }
-            None => Ledger::new(hello.id_seed, first),
-        };
-        self.links[link].ledger = self.ledgers;
-        let session = self.links[link].session.as_mut().unwrap();
-        let welcome = session.attach(ledger, self.now);
-        self.send_down(link, welcome);
-    }
-
-    /// The relay's end of a connection ends: once the bus has what it brought, the ledger is free.
-    fn hang_up(&mut self, link: usize) {
-        while self.bus.iter().any(|job| job.link == link) {
-            self.publish();
-        }
-        let link = &mut self.links[link];
-        link.cut = true;
-        link.up.clear();
-        if let Some(ledger) = link.session.take().and_then(|mut session| session.detach()) {
-            self.ledger = Some(ledger);
-        }
-    }
-
-    /// The bus takes the oldest batch.
-    fn publish(&mut self) {
-        let Some(job) = self.bus.pop_front() else { return };
-        let ledger = self.links[job.link].ledger;
-        let mut dropped = Vec::new();
-        for seq in job.updates {
-            let verdict =
-                if self.rng.percent(self.bus_drops) { Verdict::Refused } else { Verdict::Published };
-            self.account.settled(ledger, seq, verdict);
-            if verdict == Verdict::Refused {
-                dropped.push(seq);
-            }
-        }
-        if let Some(session) = &mut self.links[job.link].session {
-            session.settled(job.end, &dropped);
-        }
-        // Most acknowledgements go at once, some wait for company.
-        if self.healthy || self.rng.percent(80) {
-            self.acknowledge(job.link);
-        }
-    }
-
-    fn acknowledge(&mut self, link: usize) {
-        let ack = self.links[link].session.as_mut().and_then(|session| session.ack(self.now));
-        if let Some(ack) = ack {
-            self.send_down(link, ack);
         }
     }
 }

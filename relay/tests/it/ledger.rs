@@ -1,0 +1,246 @@
+//! The ledger topic: with it, every number is a message, a loss with a place and a reason, or still open.
+
+use crate::sessions::batch;
+use crate::support::{Message, Plain, Raw, Relay, Session, Setup, Subscriber, hello, post_many};
+use atomwire_wire::LostReason;
+use atomwire_wire::proto::client_frame::Frame;
+use atomwire_wire::proto::{Bye, Hello, LostRange};
+use serde_json::{Value, json};
+
+fn from(relay: &Relay, seq: u64) -> Value {
+    json!({ "id": relay.id, "seq": seq })
+}
+
+/// The `Hello` of session number `id`, whose client says that everything below `first_unacked_seq` is settled.
+fn settled_below(id: u8, first_unacked_seq: u64) -> Hello {
+    Hello { first_unacked_seq, ..hello(id) }
+}
+
+#[tokio::test]
+async fn what_a_browser_lost_and_the_end_of_its_session() {
+    let relay = Relay::start().await;
+    let mut ledger = Subscriber::connect(&relay, &["atomwire.ledger"]).await;
+    let mut session = Session::connected(&relay, 1).await;
+    session.write("n", "1");
+    session.emitter.lose(3, LostReason::QueueFull);
+    session.emitter.lose(1, LostReason::TooLarge);
+    session.write("n", "1");
+    session.settled().await;
+    session.emitter.end();
+    session.run().await;
+    assert_eq!(session.sent_away, None);
+
+    let session = "01".repeat(16);
+    let lost = ledger.next().await;
+    let ranges = json!([
+        { "first": 1, "last": 3, "reason": "queue_full" },
+        { "first": 4, "last": 4, "reason": "too_large" },
+    ]);
+    let expected =
+        json!({ "session": session, "lost": ranges, "place": "browser", "relay": from(&relay, 0) });
+    assert_eq!(lost.json, expected);
+    let end = json!({
+        "session": session, "end": true, "next_seq": 6, "reason": "closed", "relay": from(&relay, 1),
+    });
+    assert_eq!(ledger.next().await.json, end);
+    assert_eq!(relay.metric(r#"client_updates_lost_total{reason="queue_full"}"#).await, 3);
+    relay.settles("sessions", |kept| kept == 0).await;
+}
+
+#[tokio::test]
+async fn what_the_relay_refused_is_a_loss_with_its_numbers() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom"]).await;
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    let Frame::Batch(mut it) = batch(0, 10) else { unreachable!() };
+    it.updates[2..5].iter_mut().for_each(|bad| bad.value = Some("{".into()));
+    it.updates[5].key = "k".repeat(257);
+    it.updates[9].value = Some(format!("\"{}\"", "x".repeat(256 << 10)).into());
+    it.lost = vec![LostRange { first: 10, last: 11, reason: LostReason::PageClosed as i32 }];
+    raw.send(Frame::Batch(it)).await;
+    raw.send(Frame::Bye(Bye { next_seq: 12 })).await;
+
+    // 2 losses, 5 updates, 1 end.
+    let messages = bus.take(8).await;
+    let session = "01".repeat(16);
+    let lost = |place, ranges, seq| json!({ "session": session, "lost": ranges, "place": place, "relay": from(&relay, seq) });
+    let of_browser = json!([{ "first": 10, "last": 11, "reason": "page_closed" }]);
+    assert_eq!(messages[0].json, lost("browser", of_browser, 0));
+    let of_relay = json!([
+        { "first": 2, "last": 4, "reason": "invalid_json" },
+        { "first": 5, "last": 5, "reason": "invalid_key" },
+        { "first": 9, "last": 9, "reason": "too_large" },
+    ]);
+    assert_eq!(messages[1].json, lost("relay", of_relay, 1));
+    assert!(messages[2..7].iter().map(Message::seq).eq([0, 1, 6, 7, 8]));
+    assert_eq!(messages[7].json["next_seq"], 12);
+    assert_eq!(relay.metric(r#"updates_dropped_total{reason="invalid_json"}"#).await, 3);
+    relay.balances().await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_announced_once() {
+    let relay = Relay::start().await;
+    let mut ledger = Subscriber::connect(&relay, &["atomwire.ledger"]).await;
+    let Frame::Batch(mut it) = batch(0, 2) else { unreachable!() };
+    it.updates[0].key.clear();
+    it.lost = vec![LostRange { first: 2, last: 3, reason: 1 }];
+    for _ in 0..2 {
+        let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+        raw.send(Frame::Batch(it.clone())).await;
+        // Answers come in the order of what they answer.
+        raw.ping().await;
+    }
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    raw.send(Frame::Bye(Bye { next_seq: 4 })).await;
+    let messages = ledger.take(3).await;
+    assert_eq!(
+        (&messages[0].json["place"], &messages[1].json["place"]),
+        (&json!("browser"), &json!("relay"))
+    );
+    assert_eq!(messages[2].json["end"], true);
+    assert_eq!(relay.metric("updates_duplicate_total").await, 2);
+}
+
+#[tokio::test]
+async fn a_session_of_another_relay_starts_where_its_client_says() {
+    let (first, second) = (Relay::start().await, Relay::start().await);
+    let mut bus = Subscriber::connect(&second, &["atom"]).await;
+    let mut session = Session::connected(&first, 1).await;
+    for _ in 0..13 {
+        session.write("n", "1");
+    }
+    session.settled().await;
+    session.disconnect();
+    session.connect(&second).await;
+    session.write("n", "1");
+    session.settled().await;
+    let start =
+        json!({ "session": "01".repeat(16), "start": true, "next_seq": 13, "relay": from(&second, 0) });
+    assert_eq!(bus.next().await.json, start);
+    assert_eq!(bus.next().await.seq(), 13);
+
+    // Back and forth: here again, and everything since is settled, too.
+    session.disconnect();
+    session.connect(&first).await;
+    session.write("n", "1");
+    session.settled().await;
+    session.disconnect();
+    session.connect(&second).await;
+    session.emitter.end();
+    session.run().await;
+    let messages = bus.take(2).await;
+    assert_eq!((&messages[0].json["start"], &messages[0].json["next_seq"]), (&json!(true), &json!(15)));
+    assert_eq!((&messages[1].json["end"], &messages[1].json["next_seq"]), (&json!(true), &json!(15)));
+}
+
+#[tokio::test]
+async fn a_session_that_begins_here_or_is_known_has_no_start() {
+    let relay = Relay::start().await;
+    let mut ledger = Subscriber::connect(&relay, &["atomwire.ledger"]).await;
+    let mut session = Session::connected(&relay, 1).await;
+    for _ in 0..3 {
+        session.write("n", "1");
+        session.settled().await;
+        session.disconnect();
+        session.connect(&relay).await;
+    }
+    session.emitter.end();
+    session.run().await;
+    let first = ledger.next().await;
+    assert_eq!((&first.json["end"], &first.json["next_seq"]), (&json!(true), &json!(3)));
+}
+
+#[tokio::test]
+async fn a_claim_beyond_what_the_relay_has_is_on_record() {
+    let relay = Relay::start().await;
+    let mut ledger = Subscriber::connect(&relay, &["atomwire.ledger"]).await;
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    raw.send(batch(0, 5)).await;
+    assert_eq!(raw.acknowledgement().await.next_seq, 5);
+    let end = (1 << 53) - 1;
+    let (mut raw, next_seq) = Raw::welcomed_with(&relay, settled_below(1, end)).await;
+    assert_eq!(next_seq, end);
+    assert_eq!(ledger.next().await.json["next_seq"], end);
+    // There is one number left.
+    raw.send(Frame::Bye(Bye { next_seq: end })).await;
+    assert_eq!(raw.message().await, None);
+    assert_eq!(ledger.next().await.json["end"], true);
+}
+
+#[tokio::test]
+async fn a_session_that_was_forgotten_may_come_back() {
+    let relay = Relay::start().await;
+    let mut ledger = Subscriber::connect(&relay, &["atomwire.ledger"]).await;
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    raw.send(batch(0, 3)).await;
+    assert_eq!(raw.acknowledgement().await.next_seq, 3);
+    drop(raw);
+    relay.settles("connections", |open| open == 0).await;
+    // As many as the relay keeps: it is the oldest.
+    let others = (0..16_384_u64).map(|number| {
+        let session_id = [&[0xff; 8], &number.to_be_bytes()[..]].concat().into();
+        vec![Frame::Hello(Hello { session_id, ..hello(2) })]
+    });
+    post_many(relay.listen, "/v1/batch", others).await;
+    let end = json!({
+        "session": "01".repeat(16), "end": true, "next_seq": 3, "reason": "forgotten",
+        "relay": from(&relay, 0),
+    });
+    assert_eq!(ledger.next().await.json, end);
+    assert_eq!(relay.metric("sessions").await, 16_384);
+
+    let (_, next_seq) = Raw::welcomed_with(&relay, settled_below(1, 3)).await;
+    assert_eq!(next_seq, 3);
+    let start = ledger.next().await.json;
+    assert_eq!((&start["start"], &start["next_seq"]), (&json!(true), &json!(3)));
+}
+
+#[tokio::test]
+async fn the_last_message_of_a_relay_says_how_many_there_were() {
+    let mut relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom"]).await;
+    let mut plain = Plain::connect(&relay).await;
+    let mut session = Session::connected(&relay, 1).await;
+    session.write("n", "1");
+    session.settled().await;
+    plain.send(r#"{"key":"n","value":1}"#).await;
+    assert!(bus.take(2).await.iter().map(Message::relay_seq).eq(0..2));
+    relay.terminate().await;
+    session.run().await;
+    plain.goodbye().await;
+    assert!(relay.ended().await.success(), "{}", relay.log());
+    let messages = bus.take(2).await;
+    assert_eq!(messages[0].json["reason"], "closed", "what the drain ends comes first");
+    let end = json!({ "end": true, "topics": { "atom-updates": 2 }, "relay": from(&relay, 1) });
+    assert_eq!((messages[1].topic.as_str(), &messages[1].json), ("atomwire.ledger", &end));
+}
+
+#[tokio::test]
+async fn a_relay_that_published_nothing_says_so() {
+    let mut relay = Relay::start().await;
+    let mut ledger = Subscriber::connect(&relay, &["atomwire.ledger"]).await;
+    relay.terminate().await;
+    let end = json!({ "end": true, "topics": {}, "relay": from(&relay, 0) });
+    assert_eq!(ledger.next().await.json, end);
+    assert!(relay.ended().await.success(), "{}", relay.log());
+}
+
+#[tokio::test]
+async fn the_last_message_names_a_bounded_number_of_topics() {
+    let mut relay = Setup::new().flags(&["--topic", "updates.{key}"]).start().await;
+    let mut ledger = Subscriber::connect(&relay, &["atomwire.ledger"]).await;
+    let mut session = Session::connected(&relay, 1).await;
+    for number in 0..1_500 {
+        session.write(&format!("\"{number}\""), "1");
+    }
+    session.write("\"1499\"", "1");
+    session.settled().await;
+    relay.terminate().await;
+    session.run().await;
+    let end = ledger.next().await.json;
+    let topics = end["topics"].as_object().unwrap();
+    assert_eq!(topics.len(), 1_000);
+    assert_eq!((&topics["updates.\"1499\""], &topics["updates.\"500\""]), (&json!(2), &json!(1)));
+    assert!(relay.ended().await.success(), "{}", relay.log());
+}
