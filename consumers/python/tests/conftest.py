@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import queue
@@ -29,6 +30,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from atomwire import LEDGER_TOPIC
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -39,6 +42,7 @@ DEADLINE = 20.0
 
 SESSION = "00112233445566778899aabbccddeeff"
 RELAY = "0123456789abcdef"
+OTHER_RELAY = "fedcba9876543210"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT_ID = "00f067aa0ba902b7"
 
@@ -61,6 +65,12 @@ def ledger(relay_seq: int = 0, **members: Any) -> dict[str, Any]:
     return {"session": SESSION, **members, "relay": {"id": RELAY, "seq": relay_seq}}
 
 
+def relay_end(relay_seq: int = 0, relay: str = RELAY, **topics: int) -> dict[str, Any]:
+    """Make a relay's last message; an underscore in a topic's name stands for a hyphen."""
+    published = {topic.replace("_", "-"): count for topic, count in topics.items()}
+    return {"end": True, "topics": published, "relay": {"id": relay, "seq": relay_seq}}
+
+
 def eventually(condition: Callable[[], Any]) -> Any:
     """Wait until the condition is true and return it."""
     deadline = time.monotonic() + DEADLINE
@@ -71,10 +81,11 @@ def eventually(condition: Callable[[], Any]) -> Any:
 
 
 class Bus:
-    """An XPUB socket, as the relay's."""
+    """An XPUB and a ROUTER socket, as the relay's, with all that was published in its window."""
 
     def __init__(self) -> None:
         self._context = zmq.Context()
+        self.replay = Replay(self._context)
         self._socket = self._context.socket(zmq.XPUB)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.RCVTIMEO, int(DEADLINE * 1000))
@@ -88,14 +99,104 @@ class Bus:
             awaited.discard(self._socket.recv())
 
     def publish(self, payload: dict[str, Any] | bytes, topic: str = "atom-updates") -> None:
+        self.send(self.lose(payload, topic))
+
+    def lose(self, payload: dict[str, Any] | bytes, topic: str = "atom-updates") -> list[bytes]:
+        """Have the window hold what does not get through."""
         frame = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        self.send([topic.encode(), frame])
+        self.replay.keep(topic, frame)
+        return [topic.encode(), frame]
 
     def send(self, frames: list[bytes]) -> None:
         self._socket.send_multipart(frames)
 
     def close(self) -> None:
-        self._context.destroy()
+        if not self._context.closed:
+            self.replay.close()
+            self._context.destroy()
+
+
+class Replay:
+    """Answers as the relay's replay socket does, of the relay that was published for last."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        self.requests: list[tuple[str, int]] = []
+        self.twist: Callable[[list[bytes]], list[list[bytes]]] = lambda answer: [answer]
+        """Makes of an answer those that are sent."""
+        self.answer_bytes = 1024 * 1024
+        self._relay = RELAY
+        self._window: dict[str, tuple[int, list[bytes]]] = {}
+        self._lock = threading.Lock()
+        self._socket = context.socket(zmq.ROUTER)
+        self._socket.set(zmq.LINGER, 0)
+        self.endpoint = f"tcp://127.0.0.1:{self._socket.bind_to_random_port('tcp://127.0.0.1')}"
+        self._end = context.socket(zmq.PAIR)
+        self._end.bind("inproc://end")
+        self._thread = threading.Thread(target=self._serve, args=[context])
+        self._thread.start()
+
+    def keep(self, topic: str, payload: bytes) -> None:
+        """Take a message into the window, with the number that it says, or else the next."""
+        try:
+            relay: dict[str, Any] = json.loads(payload)["relay"]
+        except (ValueError, TypeError, KeyError):
+            relay = {}
+        with self._lock:
+            if relay.get("id", self._relay) != self._relay:
+                self._relay = relay["id"]
+                self._window.clear()
+            oldest, payloads = self._window.get(topic, (0, []))
+            if (number := relay.get("seq", oldest + len(payloads))) != oldest + len(payloads):
+                oldest, payloads = number, []
+            payloads.append(payload)
+            self._window[topic] = oldest, payloads
+
+    def forget(self, topic: str = "atom-updates", *, below: int) -> None:
+        with self._lock:
+            oldest, payloads = self._window[topic]
+            self._window[topic] = below, payloads[below - oldest :]
+
+    def be_silent(self) -> None:
+        self.twist = lambda _: []
+
+    def close(self) -> None:
+        self._end.send(b"")
+        self._thread.join()
+
+    def _serve(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        with context.socket(zmq.PAIR) as end:
+            end.connect("inproc://end")
+            poller = zmq.Poller()
+            poller.register(end, zmq.POLLIN)
+            poller.register(self._socket, zmq.POLLIN)
+            while end not in dict(poller.poll()):
+                identity, topic, number = self._socket.recv_multipart()
+                self.requests.append((topic.decode(), int(number)))
+                for answer in self.twist([topic, *self._answer(topic.decode(), int(number))]):
+                    self._socket.send_multipart([identity, *answer])
+
+    def _answer(self, topic: str, number: int) -> list[bytes]:
+        with self._lock:
+            oldest, payloads = self._window.get(topic, (0, []))
+            first = min(max(number, oldest), oldest + len(payloads))
+            head = {"relay": self._relay, "first": first, "oldest": oldest, "next": oldest + len(payloads)}
+            payloads = payloads[first - oldest :]
+            sizes = itertools.accumulate(map(len, payloads))
+            fitting = sum(1 for _ in itertools.takewhile(lambda size: size <= self.answer_bytes, sizes))
+            return [json.dumps(head).encode(), *payloads[: max(1, fitting)]]
+
+
+def start(run: Callable[..., Process], bus: Bus, database: Database, **environ: str) -> Process:
+    """Start a consumer, and wait for its subscription."""
+    settings = {
+        "ATOMWIRE_BUS": bus.endpoint,
+        "ATOMWIRE_REPLAY": bus.replay.endpoint,
+        "DATABASE_URL": database.url,
+    }
+    process = run("-m", "atomwire", **settings | environ)
+    process.await_log("subscribed")
+    bus.await_subscriber(environ.get("ATOMWIRE_TOPIC", "atom-updates"), LEDGER_TOPIC)
+    return process
 
 
 @pytest.fixture
@@ -296,6 +397,11 @@ def cluster() -> Iterator[Cluster]:
     cluster = Cluster(found[-1].parent)
     yield cluster
     cluster.remove()
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Database:
+    return Database(f"sqlite:///{tmp_path}/atomwire.sqlite")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

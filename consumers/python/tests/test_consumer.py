@@ -9,7 +9,18 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import PARENT_ID, SESSION, TRACE_ID, Database, eventually, ledger, update
+from conftest import (
+    OTHER_RELAY,
+    PARENT_ID,
+    RELAY,
+    SESSION,
+    TRACE_ID,
+    Database,
+    eventually,
+    ledger,
+    start,
+    update,
+)
 
 from atomwire import LEDGER_TOPIC
 
@@ -19,24 +30,10 @@ if TYPE_CHECKING:
 
     from conftest import Bus, Collector, Process
 
-OTHER_RELAY = "fedcba9876543210"
-
 
 @pytest.fixture
 def consumer(run: Callable[..., Process], bus: Bus, database: Database) -> Process:
     return start(run, bus, database)
-
-
-@pytest.fixture
-def sqlite(tmp_path: Path) -> Database:
-    return Database(f"sqlite:///{tmp_path}/atomwire.sqlite")
-
-
-def start(run: Callable[..., Process], bus: Bus, database: Database, **environ: str) -> Process:
-    process = run("-m", "atomwire", ATOMWIRE_BUS=bus.endpoint, DATABASE_URL=database.url, **environ)
-    process.await_log("subscribed")
-    bus.await_subscriber("atom-updates", LEDGER_TOPIC)
-    return process
 
 
 def test_an_update_becomes_a_row(bus: Bus, consumer: Process, database: Database) -> None:
@@ -74,65 +71,124 @@ def test_an_update_that_comes_twice_makes_one_row(bus: Bus, consumer: Process, d
 
 
 def test_the_ledger_becomes_rows(bus: Bus, consumer: Process, database: Database) -> None:
+    seqs = itertools.count()
+
+    def publish(**members: Any) -> None:
+        bus.publish(ledger(next(seqs), **members), LEDGER_TOPIC)
+
     lost = [{"first": 3, "last": 9, "reason": "queue_full"}, {"first": 11, "last": 11, "reason": "too_large"}]
-    for relay_seq in range(2):
-        bus.publish(ledger(relay_seq, lost=lost), LEDGER_TOPIC)
-    for relay_seq, next_seq in enumerate([10, 42, 42, 7], start=2):
-        bus.publish(ledger(relay_seq, end=True, next_seq=next_seq, reason=f"at {next_seq}"), LEDGER_TOPIC)
+    publish(lost=lost)
+    publish(lost=lost)
+    publish(lost=[{"first": 8, "last": 12, "reason": "page_closed"}], place="browser")  # 10 and 12 are new
+    publish(lost=[{"first": 20, "last": 21, "reason": "invalid_json"}], place="relay")
+    publish(start=True, next_seq=7)
+    for next_seq in (10, 42, 42, 7):
+        publish(end=True, next_seq=next_seq, reason=f"at {next_seq}")
     bus.publish(update())
     eventually(database.count)
     totals = consumer.stop()
-    assert totals["ledger"] == {"received": 6, "stored": 3, "duplicates": 3, "refused": 0, "unstored": 0}
-    assert totals["browser_lost"] == 8
+    assert totals["ledger"] == {"received": 9, "stored": 6, "duplicates": 3, "refused": 0, "unstored": 0}
+    assert totals["browser_lost"] == 10
     assert totals["bus_lost"] == 0
     assert database.rows(
-        "SELECT session, first_seq, last_seq, reason FROM session_losses ORDER BY first_seq"
+        "SELECT session, first_seq, last_seq, place, reason FROM losses ORDER BY first_seq"
     ) == [
-        (SESSION, 3, 9, "queue_full"),
-        (SESSION, 11, 11, "too_large"),
+        (SESSION, 3, 9, "browser", "queue_full"),
+        (SESSION, 10, 10, "browser", "page_closed"),
+        (SESSION, 11, 11, "browser", "too_large"),
+        (SESSION, 12, 12, "browser", "page_closed"),
+        (SESSION, 20, 21, "relay", "invalid_json"),
     ]
-    assert database.rows("SELECT session, next_seq, reason FROM session_ends") == [(SESSION, 42, "at 42")]
+    assert database.rows("SELECT session, next_seq, end_reason FROM sessions") == [(SESSION, 42, "at 42")]
+    assert database.rows("SELECT session, relay_id, next_seq FROM session_starts") == [(SESSION, RELAY, 7)]
 
 
-def test_gaps_on_the_bus_become_rows(bus: Bus, consumer: Process, database: Database) -> None:
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        ([{"end": True, "reason": "forgotten"}, {"start": True}], None),
+        (
+            [{"end": True, "reason": "forgotten"}, {"start": True}, {"end": True, "reason": "closed"}],
+            "closed",
+        ),
+        ([{"end": True, "reason": "forgotten"}, {"end": True, "reason": "closed"}], "closed"),
+        ([{"end": True, "reason": "closed"}, {"end": True, "reason": "forgotten"}], "closed"),
+    ],
+)
+def test_a_session_may_come_back_after_its_end(
+    messages: list[dict[str, Any]],
+    expected: str | None,
+    bus: Bus,
+    run: Callable[..., Process],
+    sqlite: Database,
+) -> None:
+    consumer = start(run, bus, sqlite)
+    for relay_seq, message in enumerate(messages):
+        bus.publish(ledger(relay_seq, next_seq=42, **message), LEDGER_TOPIC)
+    bus.publish(update())
+    eventually(sqlite.count)
+    consumer.stop()
+    assert sqlite.rows("SELECT next_seq, end_reason FROM sessions") == [(42, expected)]
+
+
+def test_without_replay_gaps_on_the_bus_become_rows(
+    bus: Bus, run: Callable[..., Process], database: Database
+) -> None:
+    consumer = start(run, bus, database, ATOMWIRE_REPLAY="")
     seqs = itertools.count()
 
     def publish(relay: str, relay_seq: int, topic: str = "atom-updates") -> None:
         bus.publish(update(next(seqs), relay={"id": relay, "seq": relay_seq}), topic)
 
-    first = "00000000000000aa"
-    publish(first, 100)  # published since long before this consumer: no loss
-    publish(first, 101)
-    publish(first, 103)
-    publish(first, 110)
-    publish(first, 50, "atom-updates.cart")  # nor this, for the same reason
+    publish(RELAY, 100)  # published since long before this consumer: no loss
+    publish(RELAY, 101)
+    publish(RELAY, 103)
+    publish(RELAY, 110)
+    publish(RELAY, 50, "atom-updates.cart")  # nor this, for the same reason
     publish(OTHER_RELAY, 2)  # but this relay started after the consumer
     publish(OTHER_RELAY, 3)
     publish(OTHER_RELAY, 1, "atom-updates.cart")
     eventually(lambda: database.count() == 8)
     assert consumer.stop()["bus_lost"] == 10
     assert database.rows(
-        "SELECT relay_id, topic, first_seq, last_seq FROM bus_gaps ORDER BY relay_id, topic, first_seq"
+        "SELECT relay_id, topic, first_seq, last_seq, reason FROM bus_gaps"
+        " ORDER BY relay_id, topic, first_seq"
     ) == [
-        (first, "atom-updates", 102, 102),
-        (first, "atom-updates", 104, 109),
-        (OTHER_RELAY, "atom-updates", 0, 1),
-        (OTHER_RELAY, "atom-updates.cart", 0, 0),
+        (RELAY, "atom-updates", 0, 99, "before"),
+        (RELAY, "atom-updates", 102, 102, "unreachable"),
+        (RELAY, "atom-updates", 104, 109, "unreachable"),
+        (RELAY, "atom-updates.cart", 0, 49, "before"),
+        (OTHER_RELAY, "atom-updates", 0, 1, "unreachable"),
+        (OTHER_RELAY, "atom-updates.cart", 0, 0, "unreachable"),
+    ]
+    assert database.rows("SELECT relay_id, bus, ended FROM relays ORDER BY stored_at") == [
+        (RELAY, bus.endpoint, "vanished"),
+        (OTHER_RELAY, bus.endpoint, None),
+    ]
+    assert database.rows("SELECT relay_id, topic, next_seq FROM bus_positions ORDER BY relay_id, topic") == [
+        (RELAY, "atom-updates", 111),
+        (RELAY, "atom-updates.cart", 51),
+        (OTHER_RELAY, "atom-updates", 4),
+        (OTHER_RELAY, "atom-updates.cart", 2),
     ]
 
 
 def test_bad_messages_are_skipped(bus: Bus, consumer: Process, database: Database) -> None:
     bus.publish(b"\xff\xff")
-    bus.publish(update(key="\n\x1b[2J" * 1000))
-    bus.publish(update(5))
+    bus.publish(update(1, key="\n\x1b[2J" * 1000))
+    bus.publish(update(2))
     eventually(database.count)
     totals = consumer.stop()
     assert totals["bad"] == {"payload: not UTF-8": 1, "key: longer than 4096 bytes": 1}
     assert totals["updates"]["stored"] == 1
     # Every line is JSON of one line, whatever was in the messages.
-    assert [json.loads(line)["message"] for line in consumer.lines][1:3] == [
+    assert [json.loads(line)["message"] for line in consumer.lines if "bad message" in line] == [
         "bad message skipped: payload: not UTF-8",
         "bad message skipped: key: longer than 4096 bytes",
+    ]
+    assert database.rows("SELECT first_seq, last_seq, reason FROM bus_gaps ORDER BY first_seq") == [
+        (0, 0, "malformed"),
+        (1, 1, "malformed"),
     ]
 
 
@@ -206,18 +262,22 @@ REFUSALS = {
 }
 
 
-def test_what_the_database_refuses_is_counted_and_blocks_nothing(
+def test_what_the_database_refuses_is_accounted_for_and_blocks_nothing(
     bus: Bus, consumer: Process, database: Database
 ) -> None:
     for statement in REFUSALS[database.url.partition(":")[0]]:
         database.execute(statement)
-    bus.publish(update(0))
-    bus.publish(update(3, key="refuse me"))
-    bus.publish(update(4))
-    eventually(lambda: database.count() == 2)
+    consumer.signal(signal.SIGSTOP)  # so that they come as one group
+    for seq in range(6):
+        bus.publish(update(seq, key="refuse me" if seq == 3 else "cart"))
+    consumer.signal(signal.SIGCONT)
+    eventually(lambda: database.count() == 5)
     totals = consumer.stop()
-    assert totals["updates"] == {"received": 3, "stored": 2, "duplicates": 0, "refused": 1, "unstored": 0}
-    assert database.rows("SELECT first_seq, last_seq FROM bus_gaps") == [(1, 2)]
+    assert totals["updates"] == {"received": 6, "stored": 5, "duplicates": 0, "refused": 1, "unstored": 0}
+    assert database.rows("SELECT session, first_seq, last_seq, place, reason FROM losses") == [
+        (SESSION, 3, 3, "consumer", "refused")
+    ]
+    assert database.rows("SELECT next_seq FROM bus_positions WHERE topic = 'atom-updates'") == [(6,)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -284,6 +344,34 @@ def test_the_statement_is_a_child_of_the_update(
     assert collector.services() == {"atomwire-consumer"}
 
 
+def test_updates_of_one_transaction_stay_in_their_own_traces(
+    bus: Bus, run: Callable[..., Process], sqlite: Database, collector: Collector
+) -> None:
+    consumer = start(
+        run,
+        bus,
+        sqlite,
+        OTEL_TRACES_EXPORTER="otlp",
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoints["grpc"],
+    )
+    consumer.signal(signal.SIGSTOP)
+    for seq in range(20):
+        bus.publish(update(seq, traceparent=f"00-{seq + 1:032x}-{PARENT_ID}-03"))
+    consumer.signal(signal.SIGCONT)
+    eventually(lambda: len(collector.spans()) == 40)
+    consumer.stop()
+    spans = {span.span_id: span for span in collector.spans()}
+    statements = [span for span in spans.values() if span.kind == span.SPAN_KIND_CLIENT]
+    assert len(statements) == 20
+    for statement in statements:
+        parent = spans[statement.parent_span_id]
+        assert parent.trace_id == statement.trace_id
+        assert parent.start_time_unix_nano <= statement.start_time_unix_nano
+        assert statement.end_time_unix_nano <= parent.end_time_unix_nano
+    assert {int.from_bytes(statement.trace_id, "big") for statement in statements} == set(range(1, 21))
+    assert len(sqlite.rows("SELECT DISTINCT stored_at FROM atom_updates")) < 20
+
+
 def test_the_service_can_be_named(
     bus: Bus, run: Callable[..., Process], sqlite: Database, collector: Collector
 ) -> None:
@@ -332,12 +420,29 @@ def test_flags_win_over_variables_and_the_default_is_a_local_file(
     process.stop()
 
 
+@pytest.mark.parametrize(
+    ("bus_endpoint", "replay"),
+    [
+        ("tcp://relay:5555", "tcp://relay:5556"),
+        ("tcp://[::1]:7000", "tcp://[::1]:7001"),
+        ("tcp://127.0.0.1:65535", ""),
+        ("ipc:///tmp/bus", ""),
+    ],
+)
+def test_the_replay_socket_is_beside_the_bus(
+    bus_endpoint: str, replay: str, run: Callable[..., Process], sqlite: Database
+) -> None:
+    process = run("-m", "atomwire", ATOMWIRE_BUS=bus_endpoint, DATABASE_URL=sqlite.url)
+    assert process.await_log("subscribed")["replay"] == replay
+
+
 def test_all_that_is_wrong_with_the_configuration_is_said_at_once(run: Callable[..., Process]) -> None:
     process = run(
         "-m",
         "atomwire",
         "--bus=localhost",
         "--database-ulr=mysql://user:a-password@host/db",
+        ATOMWIRE_REPLAY="tcp://nobody",
         ATOMWIRE_TOPIC="t" * 5_000,
         DATABASE_URL="mysql://user:a-password@host/db",
         OTEL_TRACES_EXPORTER="zipkin",
@@ -347,6 +452,7 @@ def test_all_that_is_wrong_with_the_configuration_is_said_at_once(run: Callable[
     assert process.lines == [
         "atomwire: unknown argument --database-ulr\n",
         "atomwire: --bus (ATOMWIRE_BUS): not tcp://host:port (1 to 65535) or ipc://path\n",
+        "atomwire: --replay (ATOMWIRE_REPLAY): not tcp://host:port (1 to 65535) or ipc://path\n",
         "atomwire: --topic (ATOMWIRE_TOPIC): longer than 1024 bytes\n",
         "atomwire: --database-url (DATABASE_URL): neither sqlite:// nor postgresql://\n",
         "atomwire: OTEL_TRACES_EXPORTER: not one of otlp, none\n",
@@ -362,6 +468,7 @@ def test_all_that_is_wrong_with_the_configuration_is_said_at_once(run: Callable[
             ["--bus", "tcp://127.0.0.1:65536"],
             "--bus (ATOMWIRE_BUS): not tcp://host:port (1 to 65535) or ipc://path",
         ),
+        (["--replay", "tcp://*:5556"], "--replay (ATOMWIRE_REPLAY): Invalid argument (addr='tcp://*:5556')"),
         (["--bus", "tcp://*:5555"], "--bus (ATOMWIRE_BUS): Invalid argument (addr='tcp://*:5555')"),
         (["--database-url", "nonsense"], "--database-url (DATABASE_URL): not a database URL"),
         (["--database-url", "sqlite://"], "--database-url (DATABASE_URL): names no SQLite file"),
@@ -378,7 +485,11 @@ def test_a_wrong_flag_is_named(arguments: list[str], problem: str, run: Callable
 
 
 def test_help_and_version(run: Callable[..., Process]) -> None:
-    for arguments, expected in ((["--help"], "consume"), (["consume", "--help"], "DATABASE_URL")):
+    for arguments, expected in (
+        (["--help"], "consume"),
+        (["consume", "--help"], "ATOMWIRE_REPLAY"),
+        (["account", "--help"], "DATABASE_URL"),
+    ):
         process = run("-m", "atomwire", *arguments)
         assert process.wait() == 0
         assert expected in "".join(process.lines)

@@ -1,4 +1,4 @@
-"""`_decode`: any bytes become an object or a `BadMessage`."""
+"""`decode`: any bytes become an object or a `BadMessage`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,25 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from conftest import RELAY, SESSION, TRACE_ID, ledger, update
+from conftest import RELAY, SESSION, TRACE_ID, ledger, relay_end, update
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from atomwire import LEDGER_TOPIC, BadMessage, Ledger, Loss, Message, SessionEnd, Update
-from atomwire._message import _decode
+from atomwire import (
+    LEDGER_TOPIC,
+    BadMessage,
+    Ledger,
+    Loss,
+    Message,
+    RelayEnd,
+    SessionEnd,
+    SessionStart,
+    Update,
+)
+from atomwire._decode import decode as decode_frames
 
 TOPIC = b"atom-updates"
+LOST = {"first": 1, "last": 2, "reason": "r"}
 LEDGER = LEDGER_TOPIC.encode()
 
 JSON = st.recursive(
@@ -27,13 +38,16 @@ VALID = [
     update(),
     update(tracestate="a=b", error="TypeError"),
     ledger(lost=[{"first": 3, "last": 9, "reason": "queue_full"}]),
+    ledger(lost=[{"first": 3, "last": 9, "reason": "invalid_json"}], place="relay"),
+    ledger(start=True, next_seq=13),
     ledger(end=True, next_seq=42, reason="closed"),
+    relay_end(atom_updates=7),
 ]
 
 
 def decode(payload: dict[str, Any] | str, topic: bytes = TOPIC) -> Message:
     text = payload if isinstance(payload, str) else json.dumps(payload)
-    return _decode([topic, text.encode()])
+    return decode_frames([topic, text.encode()])
 
 
 def decode_update(payload: dict[str, Any] | str) -> Update:
@@ -44,7 +58,7 @@ def decode_update(payload: dict[str, Any] | str) -> Update:
 
 def check_total(frames: list[bytes]) -> None:
     with suppress(BadMessage):
-        assert isinstance(_decode(frames), (Update, Ledger, SessionEnd))
+        assert isinstance(decode_frames(frames), Message)
 
 
 def test_an_update() -> None:
@@ -64,14 +78,33 @@ def test_an_update() -> None:
     )
 
 
-def test_losses_and_ends_of_sessions() -> None:
+def test_the_ledger() -> None:
     lost = [{"first": 3, "last": 9, "reason": "queue_full"}, {"first": 11, "last": 11, "reason": "too_large"}]
-    assert decode(ledger(4, lost=lost), LEDGER) == Ledger(
-        LEDGER_TOPIC, SESSION, (Loss(3, 9, "queue_full"), Loss(11, 11, "too_large")), RELAY, 4
-    )
+    losses = (Loss(3, 9, "queue_full"), Loss(11, 11, "too_large"))
+    for members, place in (({}, "browser"), ({"place": "browser"}, "browser"), ({"place": "relay"}, "relay")):
+        message = decode(ledger(4, lost=lost, **members), LEDGER)
+        assert message == Ledger(LEDGER_TOPIC, SESSION, place, losses, RELAY, 4)  # type: ignore[arg-type]
     assert decode(ledger(5, end=True, next_seq=42, reason="closed"), LEDGER) == SessionEnd(
         LEDGER_TOPIC, SESSION, 42, "closed", RELAY, 5
     )
+    assert decode(ledger(6, start=True, next_seq=2**53), LEDGER) == SessionStart(
+        LEDGER_TOPIC, SESSION, 2**53, RELAY, 6
+    )
+    assert decode(relay_end(7, atom_updates=1234), LEDGER) == RelayEnd(
+        LEDGER_TOPIC, {"atom-updates": 1234}, RELAY, 7
+    )
+
+
+def test_a_message_of_the_ledger_holds_as_much_as_a_relay_sends() -> None:
+    loss = {"first": 2**53 - 2, "last": 2**53 - 1, "reason": "invalid_context"}
+    message = decode(ledger(lost=[loss] * 4096), LEDGER)
+    assert isinstance(message, Ledger)
+    assert len(message.lost) == 4096
+    end = decode(
+        relay_end() | {"topics": {f"atom-updates.{number}": 2**53 for number in range(1000)}}, LEDGER
+    )
+    assert isinstance(end, RelayEnd)
+    assert len(end.topics) == 1000
 
 
 def test_a_null_is_a_value_and_an_absent_one_is_none() -> None:
@@ -134,16 +167,16 @@ def test_times_keep_their_microseconds(time: str, microsecond: int) -> None:
         ({"traceparent": f"ff-{'1' * 32}-{'1' * 16}-01"}, "traceparent: malformed"),
         ({"tracestate": None}, "tracestate: not a string"),
         ({"session": SESSION.upper()}, "session: malformed"),
-        ({"seq": -1}, "seq: not an integer from 0 to 9223372036854775807"),
-        ({"seq": 2**63}, "seq: not an integer from 0 to 9223372036854775807"),
-        ({"seq": True}, "seq: not an integer from 0 to 9223372036854775807"),
-        ({"seq": 1.0}, "seq: not an integer from 0 to 9223372036854775807"),
+        ({"seq": -1}, "seq: not an integer from 0 to 9007199254740991"),
+        ({"seq": 2**53}, "seq: not an integer from 0 to 9007199254740991"),
+        ({"seq": True}, "seq: not an integer from 0 to 9007199254740991"),
+        ({"seq": 1.0}, "seq: not an integer from 0 to 9007199254740991"),
         ({"time": "2026-11-21T02:30:44"}, "time: not an RFC 3339 time in UTC (…Z)"),
         ({"time": "2026-02-30T02:30:44Z"}, "time: no such date or time"),
         ({"error": 5}, "error: not a string"),
         ({"relay": "r"}, "relay: not an object"),
         ({"relay": {"id": "r", "seq": 0}}, "relay.id: malformed"),
-        ({"relay": {"id": RELAY}}, "relay.seq: not an integer from 0 to 9223372036854775807"),
+        ({"relay": {"id": RELAY}}, "relay.seq: not an integer from 0 to 9007199254740991"),
     ],
 )
 def test_what_is_wrong_with_an_update_is_named(changes: dict[str, Any], reason: str) -> None:
@@ -161,12 +194,34 @@ def test_what_is_wrong_with_an_update_is_named(changes: dict[str, Any], reason: 
         ({"lost": [{"first": 2, "last": 1, "reason": "r"}]}, "lost[].first: greater than lost[].last"),
         ({"lost": [{"first": 2, "last": 2}]}, "lost[].reason: not a string"),
         ({"end": False}, "end: not true"),
-        ({"end": True, "reason": "r"}, "next_seq: not an integer from 0 to 9223372036854775807"),
+        ({"lost": [LOST] * 4097}, "lost: more than 4096 ranges"),
+        ({"lost": [LOST | {"last": 2**53}]}, "lost[].last: not an integer from 0 to 9007199254740991"),
+        ({"lost": [LOST], "place": "consumer"}, "place: neither browser nor relay"),
+        ({"lost": [LOST], "place": ["relay"]}, "place: neither browser nor relay"),
+        ({"start": 1, "next_seq": 3}, "start: not true"),
+        ({"start": True, "next_seq": 2**53 + 1}, "next_seq: not an integer from 0 to 9007199254740992"),
+        ({"end": True, "reason": "r"}, "next_seq: not an integer from 0 to 9007199254740992"),
     ],
 )
 def test_what_is_wrong_with_the_ledger_is_named(members: dict[str, Any], reason: str) -> None:
     with pytest.raises(BadMessage) as raised:
         decode(ledger(**members), LEDGER)
+    assert str(raised.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("topics", "reason"),
+    [
+        (None, "topics: not an object"),
+        ({f"t{number}": 1 for number in range(1001)}, "topics: more than 1000"),
+        ({"t" * 1025: 1}, "topics{}: longer than 1024 bytes"),
+        ({"t": -1}, "topics{}: not an integer from 0 to 9007199254740992"),
+        ({"t": "1"}, "topics{}: not an integer from 0 to 9007199254740992"),
+    ],
+)
+def test_what_is_wrong_with_the_end_of_a_relay_is_named(topics: Any, reason: str) -> None:
+    with pytest.raises(BadMessage) as raised:
+        decode(relay_end() | {"topics": topics}, LEDGER)
     assert str(raised.value) == reason
 
 
@@ -195,7 +250,7 @@ def test_what_is_wrong_with_the_ledger_is_named(members: dict[str, Any], reason:
 )
 def test_what_is_wrong_with_the_frames_is_named(frames: list[bytes], reason: str) -> None:
     with pytest.raises(BadMessage) as raised:
-        _decode(frames)
+        decode_frames(frames)
     assert str(raised.value) == reason
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import zmq
-from conftest import DEADLINE, SESSION, ledger, update
+from conftest import DEADLINE, SESSION, ledger, relay_end, update
 
-from atomwire import LEDGER_TOPIC, Ledger, SessionEnd, Update, subscribe
+from atomwire import LEDGER_TOPIC, Ledger, RelayEnd, SessionEnd, SessionStart, Update, subscribe
 
 if TYPE_CHECKING:
     from conftest import Bus
@@ -45,7 +45,10 @@ def test_the_ledger_comes_when_asked_for(bus: Bus) -> None:
         bus.publish(update())
         bus.publish(ledger(lost=[{"first": 1, "last": 2, "reason": "queue_full"}]), LEDGER_TOPIC)
         bus.publish(ledger(1, end=True, next_seq=3, reason="closed"), LEDGER_TOPIC)
-        assert [type(next(messages)) for _ in range(3)] == [Update, Ledger, SessionEnd]
+        bus.publish(ledger(2, start=True, next_seq=3), LEDGER_TOPIC)
+        bus.publish(relay_end(3), LEDGER_TOPIC)
+        received = [type(next(messages)) for _ in range(5)]
+        assert received == [Update, Ledger, SessionEnd, SessionStart, RelayEnd]
 
 
 def test_the_ledger_stays_away_even_from_a_subscription_to_all(bus: Bus) -> None:

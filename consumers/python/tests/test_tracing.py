@@ -12,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from atomwire import Update, process
-from atomwire._message import _decode
+from atomwire._decode import decode
 
 if TYPE_CHECKING:
     from conftest import Bus
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def message(**changes: object) -> Update:
-    decoded = _decode([b"atom-updates", json.dumps(update(7, **changes)).encode()])
+    decoded = decode([b"atom-updates", json.dumps(update(7, **changes)).encode()])
     assert isinstance(decoded, Update)
     return decoded
 

@@ -13,7 +13,9 @@ from atomwire._message import (
     Ledger,
     Loss,
     Message,
+    RelayEnd,
     SessionEnd,
+    SessionStart,
     Update,
 )
 from atomwire._subscription import Subscription, subscribe
@@ -25,7 +27,9 @@ __all__ = [
     "Ledger",
     "Loss",
     "Message",
+    "RelayEnd",
     "SessionEnd",
+    "SessionStart",
     "Subscription",
     "Update",
     "process",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from atomwire._message import MAX_TOPIC_BYTES
+from atomwire._decode import MAX_TOPIC_BYTES
 from atomwire._subscription import DEFAULT_BUS, DEFAULT_TOPIC
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENV_BUS = "ATOMWIRE_BUS"
+ENV_REPLAY = "ATOMWIRE_REPLAY"
 ENV_TOPIC = "ATOMWIRE_TOPIC"
 ENV_DATABASE_URL = "DATABASE_URL"
 DEFAULT_DATABASE_URL = "sqlite:///atomwire.sqlite"
@@ -46,6 +47,8 @@ class Config:
     """What `python -m atomwire consume` runs with."""
 
     bus: str
+    replay: str
+    """Empty: nothing is asked for again."""
     topic: str
     database: URL
     otlp_protocol: str | None
@@ -54,28 +57,54 @@ class Config:
 
 def parse(flags: Namespace, environ: Mapping[str, str], unknown: list[str]) -> Config:
     """Read the settings, or raise `ConfigError` with all that is wrong, `unknown` arguments included."""
-    # Without what follows a =, where a misspelt --database-url has its password.
-    problems = [f"unknown argument {argument.partition('=')[0]}" for argument in unknown]
+    problems = _unknown(unknown)
 
-    # An empty variable counts as unset, as OpenTelemetry's do.
+    # An empty variable counts as unset, as OpenTelemetry's do; but an empty replay means none.
     bus = flags.bus or environ.get(ENV_BUS) or DEFAULT_BUS
-    endpoint = _ENDPOINT.fullmatch(bus)
-    if endpoint is None or (endpoint[1] and not 0 < int(endpoint[1]) <= _MAX_PORT):
-        problems.append(f"--bus ({ENV_BUS}): not tcp://host:port (1 to {_MAX_PORT}) or ipc://path")
+    _check_endpoint("--bus", ENV_BUS, bus, problems)
+    replay = flags.replay if flags.replay is not None else environ.get(ENV_REPLAY)
+    if replay is None:
+        # Beside the bus, as a relay has it by default: another relay's replay would be worse than none.
+        host, _, port = bus.rpartition(":")
+        replay = f"{host}:{int(port) + 1}" if port.isdecimal() and int(port) < _MAX_PORT else ""
+    elif replay:
+        _check_endpoint("--replay", ENV_REPLAY, replay, problems)
 
     topic = flags.topic or environ.get(ENV_TOPIC) or DEFAULT_TOPIC
     if len(topic.encode(errors="surrogateescape")) > MAX_TOPIC_BYTES:
         problems.append(f"--topic ({ENV_TOPIC}): longer than {MAX_TOPIC_BYTES} bytes")
 
-    text = flags.database_url or environ.get(ENV_DATABASE_URL) or DEFAULT_DATABASE_URL
-    database = _database(text, problems)
+    database = _database(flags, environ, problems)
     protocol = _otlp_protocol(environ, problems)
     if problems:
         raise ConfigError(problems)
-    return Config(bus, topic, database, protocol)
+    return Config(bus, replay, topic, database, protocol)
 
 
-def _database(text: str, problems: list[str]) -> URL:
+def parse_database(flags: Namespace, environ: Mapping[str, str], unknown: list[str]) -> URL:
+    """Read the one setting of who only reads the books: a database that is there; or raise `ConfigError`."""
+    problems = _unknown(unknown)
+    url = _database(flags, environ, problems)
+    if url.drivername == "sqlite" and not problems and not Path(url.database or "").is_file():
+        problems.append(f"--database-url ({ENV_DATABASE_URL}): the SQLite file does not exist")
+    if problems:
+        raise ConfigError(problems)
+    return url
+
+
+def _unknown(arguments: list[str]) -> list[str]:
+    # Without what follows a =, where a misspelt --database-url has its password.
+    return [f"unknown argument {argument.partition('=')[0]}" for argument in arguments]
+
+
+def _check_endpoint(flag: str, variable: str, text: str, problems: list[str]) -> None:
+    endpoint = _ENDPOINT.fullmatch(text)
+    if endpoint is None or (endpoint[1] and not 0 < int(endpoint[1]) <= _MAX_PORT):
+        problems.append(f"{flag} ({variable}): not tcp://host:port (1 to {_MAX_PORT}) or ipc://path")
+
+
+def _database(flags: Namespace, environ: Mapping[str, str], problems: list[str]) -> URL:
+    text = flags.database_url or environ.get(ENV_DATABASE_URL) or DEFAULT_DATABASE_URL
     name = f"--database-url ({ENV_DATABASE_URL})"
     try:
         url = make_url(text)

@@ -1,4 +1,4 @@
-"""The runnable consumer: every message becomes rows, in one transaction each, until it is stopped."""
+"""The runnable consumer: what the feed brings becomes rows, a group in one transaction."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry import trace
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from atomwire._gaps import BusGaps
+from atomwire._feed import Gap, Relay
 from atomwire._log import fields
-from atomwire._message import Ledger, Update
-from atomwire._tracing import process
+from atomwire._message import Ledger, Message, Update
+from atomwire._tracing import mark_failed, start_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from atomwire._gaps import Gap
-    from atomwire._message import Message
-    from atomwire._store import Store
-    from atomwire._subscription import Subscription
+    from atomwire._feed import Feed, Item, Known
+    from atomwire._store import Store, Transaction
 
 FIRST_RETRY = 0.1
 LAST_RETRY = 5.0
@@ -41,7 +39,7 @@ class Tally:
     refused: int = 0
     """What the database would never take: what breaks a constraint added by hand, for instance."""
     unstored: int = 0
-    """In hand when the consumer was stopped while the database was away."""
+    """In hand when stopped while the database was away. The next start asks the relay for them again."""
 
 
 @dataclass(slots=True)
@@ -51,59 +49,116 @@ class Totals:
     updates: Tally = field(default_factory=Tally)
     ledger: Tally = field(default_factory=Tally)
     browser_lost: int = 0
-    """Updates that browsers reported lost."""
+    """Updates that browsers reported lost, each once."""
     bus_lost: int = 0
-    """Messages missing by the relay's count."""
+    """Messages missing by the relay's count, since the first that this database has."""
 
 
 class Consumer:
-    """Stores what a subscription brings, and waits for a database that is away."""
+    """Stores what a feed brings, and waits for a database that is away."""
 
-    def __init__(self, subscription: Subscription[Message], store: Store) -> None:
+    def __init__(self, feed: Feed, store: Store, wait: Callable[[float], bool]) -> None:
+        """`wait` sleeps between two attempts at the database; it answers True, at once, when stopped."""
         self.totals = Totals()
-        self._subscription = subscription
+        self._feed = feed
         self._store = store
-        self._gaps = BusGaps()
+        self._wait = wait
 
-    def open(self) -> bool:
-        """Reach the database; False when stopped before that."""
+    def open(self, bus: str) -> Known | None:
+        """Reach the database, and read where to go on; None when stopped before that."""
         try:
-            self._insist(self._store.open)
+            return self._insist(lambda: self._store.known(bus))
         except DBAPIError as error:
             if _is_refusal(error):
                 raise
-            return False
-        return True
+            return None
 
-    def run(self) -> None:
-        """Store messages until the subscription is stopped."""
-        for message in self._subscription:
-            gap = self._gaps.observe(message)
-            if gap is not None:
-                self._note(gap)
-            self._store_message(message, gap)
+    def run(self, known: Known) -> None:
+        """Store what comes until the subscription is stopped."""
+        for group in self._feed.groups(known):
+            work = [_Work(item) for item in group]
+            stored = self._store_all(work)
+            for each in work:
+                each.end()
+            if not stored:
+                return  # nothing further may be stored over what is not
 
-    def _store_message(self, message: Message, gap: Gap | None) -> None:
-        tally = self.totals.updates if isinstance(message, Update) else self.totals.ledger
-        tally.received += 1
+    def _store_all(self, work: list[_Work]) -> bool:
+        """Store a group; False when stopped before that."""
         try:
-            # The ledger has no trace for its statements to be part of.
-            with process(message) if isinstance(message, Update) else suppress_instrumentation():
-                new = self._insist(lambda: self._store.add(message, gap))
+            new = self._insist(lambda: self._attempt(work))
         except DBAPIError as error:
             if not _is_refusal(error):
-                tally.unstored += 1
-                _log.error("stopped with a message unstored", extra=_failure(message, error))
-                return
+                self._give_up(work, error)
+                return False
+            if len(work) > 1:  # one of them is to blame
+                return all(self._store_all([each]) for each in work)
+            return self._refuse(work[0], error)
+        for each, count in zip(work, new, strict=True):
+            self._count(each.item, count)
+        return True
+
+    def _attempt(self, work: list[_Work]) -> list[int]:
+        with self._store.transaction() as transaction:
+            return [each.add_to(transaction) for each in work]
+
+    def _refuse(self, work: _Work, error: DBAPIError) -> bool:
+        item = work.item
+        work.fail(error)
+        try:
+            self._insist(lambda: self._attempt_refusal(item))
+        except DBAPIError as failure:
+            if not _is_refusal(failure):
+                self._give_up([work], failure)
+                return False
+        if isinstance(item, Message):
+            tally = self._tally(item)
+            tally.received += 1
             tally.refused += 1
-            _log.error("refused by the database", extra=_failure(message, error))
-            if gap is not None:
-                self._insist(lambda: self._store.add_gap(gap))
-        else:
-            tally.stored += new
+        _log.error("refused by the database", extra=_failure(item, error))
+        return True
+
+    def _attempt_refusal(self, item: Item) -> None:
+        with self._store.transaction() as transaction:
+            transaction.refuse(item)
+
+    def _give_up(self, work: list[_Work], error: DBAPIError) -> None:
+        for each in work:
+            each.fail(error)
+            if isinstance(each.item, Message):
+                tally = self._tally(each.item)
+                tally.received += 1
+                tally.unstored += 1
+                _log.error("stopped with a message unstored", extra=_failure(each.item, error))
+
+    def _count(self, item: Item, new: int) -> None:
+        if isinstance(item, Message):
+            tally = self._tally(item)
+            tally.received += 1
+            tally.stored += new > 0
             tally.duplicates += not new
-            if new and isinstance(message, Ledger):
-                self.totals.browser_lost += sum(loss.last - loss.first + 1 for loss in message.lost)
+        if isinstance(item, Ledger) and item.place == "browser":
+            self.totals.browser_lost += new
+        elif isinstance(item, Gap) and new:
+            if item.reason != "before":
+                self.totals.bus_lost += new
+            _log.warning(
+                "bus gap",
+                extra=fields(
+                    relay=item.relay_id,
+                    topic=item.topic,
+                    first=item.first,
+                    last=item.last,
+                    reason=item.reason,
+                ),
+            )
+        elif isinstance(item, Relay) and new:
+            _log.info(
+                "relay vanished" if item.vanished else "relay appeared", extra=fields(relay=item.relay_id)
+            )
+
+    def _tally(self, message: Message) -> Tally:
+        return self.totals.updates if isinstance(message, Update) else self.totals.ledger
 
     def _insist(self, action: Callable[[], _T]) -> _T:
         """Repeat until the database is there, or refuses. Once stopped, one last attempt decides."""
@@ -122,18 +177,34 @@ class Consumer:
                 if not attempts:
                     _log.warning("database unavailable, retrying", extra=fields(error=_first_line(error)))
                 attempts += 1
-                stopped = self._subscription.wait(delay * random.uniform(0.5, 1))  # noqa: S311 - no secret
+                stopped = self._wait(delay * random.uniform(0.5, 1))  # noqa: S311 - no secret
                 delay = min(2 * delay, LAST_RETRY)
             else:
                 if attempts:
                     _log.info("database is back", extra=fields(attempts=attempts))
                 return result
 
-    def _note(self, gap: Gap) -> None:
-        self.totals.bus_lost += gap.last - gap.first + 1
-        _log.warning(
-            "bus gap", extra=fields(relay=gap.relay_id, topic=gap.topic, first=gap.first, last=gap.last)
-        )
+
+class _Work:
+    """An item and, where it is an update, its span: from being taken in hand to being stored."""
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self._span = start_span(item) if isinstance(item, Update) else None
+
+    def add_to(self, transaction: Transaction) -> int:
+        if self._span is None:
+            return transaction.add(self.item)
+        with trace.use_span(self._span, record_exception=False, set_status_on_exception=False):
+            return transaction.add(self.item)
+
+    def fail(self, error: Exception) -> None:
+        if self._span is not None:
+            mark_failed(self._span, error)
+
+    def end(self) -> None:
+        if self._span is not None:
+            self._span.end()
 
 
 def _is_refusal(error: DBAPIError) -> bool:
@@ -143,11 +214,11 @@ def _is_refusal(error: DBAPIError) -> bool:
     return isinstance(error, (DataError, IntegrityError)) or sqlstate.startswith("54")
 
 
-def _failure(message: Message, error: DBAPIError) -> dict[str, object]:
+def _failure(item: Item, error: DBAPIError) -> dict[str, object]:
     return fields(
-        topic=message.topic,
-        session=message.session,
-        seq=message.seq if isinstance(message, Update) else None,
+        topic=getattr(item, "topic", None),
+        session=getattr(item, "session", None),
+        seq=item.seq if isinstance(item, Update) else None,
         error=_first_line(error),
     )
 

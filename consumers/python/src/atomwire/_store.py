@@ -1,7 +1,8 @@
-"""The consumer's tables: updates as rows, and the books that account for those that are missing."""
+"""Writes groups of items and the positions behind them, in one transaction each."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -10,95 +11,34 @@ from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from sqlalchemy.dialects import postgresql, sqlite
 
-from atomwire._message import Ledger, SessionEnd, Update
+from atomwire import _tables as tables
+from atomwire._feed import Gap, Known, Relay
+from atomwire._message import Ledger, Loss, SessionEnd, SessionStart, Update
+from atomwire._ranges import Ranges
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from opentelemetry.sdk.trace import TracerProvider
 
-    from atomwire._gaps import Gap
-    from atomwire._message import Message
+    from atomwire._feed import Item
 
 CONNECT_TIMEOUT = 5
 """Seconds for PostgreSQL to accept a connection."""
 LOCK_TIMEOUT = 1.0
 """Seconds that SQLite waits for another process's lock before the consumer's own retries take over."""
+MAX_POSITIONS = 65_536
+"""Topics of a relay that are remembered: as many as it counts itself."""
 
 _SCHEMA_LOCK = int.from_bytes(b"atomwire", "big")
 """Any number will do that no other program locks."""
 
 
-class _Json(sa.types.UserDefinedType[str]):
-    r"""PostgreSQL's `json`, given and kept as text.
-
-    Not `jsonb`: it reorders keys, rewrites numbers, and refuses the \u0000 that a browser may well send.
-    """
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        return "JSON"
-
-
-_metadata = sa.MetaData()
-_SESSION = sa.String(32)
-_RELAY_ID = sa.String(16)
-_TIME = sa.DateTime(timezone=True)  # SQLite keeps no zone: its times are UTC
-
-atom_updates = sa.Table(
-    "atom_updates",
-    _metadata,
-    sa.Column("session", _SESSION, primary_key=True),
-    sa.Column("seq", sa.BigInteger, primary_key=True),
-    sa.Column("key", sa.Text, nullable=False),
-    sa.Column("value", sa.Text().with_variant(_Json(), "postgresql")),
-    sa.Column("error", sa.Text),
-    sa.Column("time", _TIME, nullable=False),
-    sa.Column("trace_id", sa.String(32), nullable=False),
-    sa.Column("topic", sa.Text, nullable=False),
-    sa.Column("relay_id", _RELAY_ID, nullable=False),
-    sa.Column("relay_seq", sa.BigInteger, nullable=False),
-    sa.Column("stored_at", _TIME, nullable=False),
-)
-"""One row an update. `value` is JSON text, NULL where the browser could not express the value."""
-
-session_losses = sa.Table(
-    "session_losses",
-    _metadata,
-    sa.Column("session", _SESSION, primary_key=True),
-    sa.Column("first_seq", sa.BigInteger, primary_key=True),
-    sa.Column("last_seq", sa.BigInteger, primary_key=True),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("stored_at", _TIME, nullable=False),
-)
-"""Updates `first_seq` to `last_seq`, both included, that a browser reported lost."""
-
-session_ends = sa.Table(
-    "session_ends",
-    _metadata,
-    sa.Column("session", _SESSION, primary_key=True),
-    sa.Column("next_seq", sa.BigInteger, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("stored_at", _TIME, nullable=False),
-)
-"""A session that ended numbered its updates 0 to `next_seq` - 1."""
-
-bus_gaps = sa.Table(
-    "bus_gaps",
-    _metadata,
-    sa.Column("relay_id", _RELAY_ID, primary_key=True),
-    sa.Column("topic", sa.Text, primary_key=True),
-    sa.Column("first_seq", sa.BigInteger, primary_key=True),
-    sa.Column("last_seq", sa.BigInteger, primary_key=True),
-    sa.Column("stored_at", _TIME, nullable=False),
-)
-"""Messages, by `relay.seq`, that this consumer was subscribed for and did not get."""
-
-
 class Store:
     """One connection to the database, made when needed and again after `close`.
 
-    Raises `sqlalchemy.exc.DBAPIError` from whatever touches the database. Statements join the current span's
-    trace; connecting and creating tables belong to no update, so they make no spans.
+    Raises `sqlalchemy.exc.DBAPIError` from whatever touches the database. The INSERT of an update joins the
+    current span's trace; all other statements belong to no update, so they make no spans.
     """
 
     def __init__(self, url: sa.URL, tracer_provider: TracerProvider) -> None:
@@ -117,17 +57,7 @@ class Store:
             engine=self._engine, tracer_provider=tracer_provider, skip_dep_check=True
         )
         self._connection: sa.Connection | None = None
-        insert = sqlite.insert if self._is_sqlite else postgresql.insert
-        self._insert_update = insert(atom_updates).on_conflict_do_nothing()
-        self._insert_losses = insert(session_losses).on_conflict_do_nothing()
-        self._insert_gap = insert(bus_gaps).on_conflict_do_nothing()
-        end = insert(session_ends)
-        # A session that came back after its end ends again, further on.
-        self._upsert_end = end.on_conflict_do_update(
-            index_elements=["session"],
-            set_={name: end.excluded[name] for name in ("next_seq", "reason", "stored_at")},
-            where=end.excluded.next_seq > session_ends.c.next_seq,
-        )
+        self._statements = _Statements(sqlite.insert if self._is_sqlite else postgresql.insert)
 
     def open(self) -> sa.Connection:
         """Connect and create the tables, unless that is done already."""
@@ -143,30 +73,39 @@ class Store:
                 else:
                     # Two consumers creating the same table at once fail on PostgreSQL's own catalogue.
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
-                _metadata.create_all(connection)
+                tables.metadata.create_all(connection)
                 connection.commit()
         return self._connection
 
-    def add(self, message: Message, gap: Gap | None = None) -> bool:
-        """Write the message, and the gap before it, in one transaction; False if it was there already."""
-        connection = self.open()
-        now = datetime.now(timezone.utc)
-        with connection.begin():
-            if gap is not None:
-                connection.execute(self._insert_gap, _gap_row(gap, now))
-            if isinstance(message, Update):
-                result = connection.execute(self._insert_update, _update_row(message, now))
-            elif isinstance(message, Ledger):
-                result = connection.execute(self._insert_losses, _loss_rows(message, now))
-            else:
-                result = connection.execute(self._upsert_end, _end_row(message, now))
-            return result.rowcount > 0
+    def known(self, bus: str) -> Known:
+        """Read where a consumer of this bus has to go on."""
+        relays, positions = tables.relays.c, tables.bus_positions.c
+        with self.transaction() as transaction:
+            newest = transaction.select(
+                sa.select(relays.relay_id, relays.ended)
+                .where(relays.bus == bus)
+                .order_by(relays.stored_at.desc(), relays.relay_id)
+                .limit(2)
+            )
+            if not newest:
+                return Known()
+            relay_id, ended = newest[0]
+            rows = transaction.select(
+                sa.select(positions.topic, positions.next_seq)
+                .where(positions.relay_id == relay_id)
+                .order_by(positions.stored_at.desc())
+                .limit(MAX_POSITIONS)
+            )
+        return Known(relay_id, ended is not None, len(newest) == 1, tuple((t, n) for t, n in reversed(rows)))
 
-    def add_gap(self, gap: Gap) -> None:
-        """Write a gap alone."""
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Commit what the body adds, and the positions behind it; or nothing, when an exception leaves it."""
         connection = self.open()
         with connection.begin():
-            connection.execute(self._insert_gap, _gap_row(gap, datetime.now(timezone.utc)))
+            transaction = Transaction(connection, self._statements)
+            yield transaction
+            transaction.write_positions()
 
     def close(self) -> None:
         """Let go of the connection, whatever state it is in."""
@@ -176,44 +115,194 @@ class Store:
             connection.close()
 
 
-def _update_row(update: Update, now: datetime) -> dict[str, Any]:
-    return {
-        "session": update.session,
-        "seq": update.seq,
-        "key": update.key,
-        "value": update.value_json,
-        "error": update.error,
-        "time": update.time,
-        "trace_id": update.trace_id,
-        "topic": update.topic,
-        "relay_id": update.relay_id,
-        "relay_seq": update.relay_seq,
-        "stored_at": now,
-    }
+class Transaction:
+    """What is added to the books together."""
 
+    def __init__(self, connection: sa.Connection, statements: _Statements) -> None:
+        self._connection = connection
+        self._statements = statements
+        self._now = datetime.now(timezone.utc)
+        self._positions: dict[tuple[str, str], int] = {}
 
-def _loss_rows(ledger: Ledger, now: datetime) -> list[dict[str, Any]]:
-    return [
-        {
-            "session": ledger.session,
-            "first_seq": loss.first,
-            "last_seq": loss.last,
-            "reason": loss.reason,
-            "stored_at": now,
+    def add(self, item: Item) -> int:
+        """Add an item and return how much of it was new: updates of a ledger, messages of a gap, else one."""
+        if isinstance(item, Update):
+            self._move(item.relay_id, item.topic, item.relay_seq)
+            return self._connection.execute(self._statements.update, self._update_row(item)).rowcount
+        with suppress_instrumentation():
+            if isinstance(item, Gap):
+                self._move(item.relay_id, item.topic, item.last)
+                return self._add_gap(item)
+            if isinstance(item, Relay):
+                return self._add_relay(item)
+            self._move(item.relay_id, item.topic, item.relay_seq)
+            if isinstance(item, Ledger):
+                return self._add_losses(item)
+            if isinstance(item, (SessionStart, SessionEnd)):
+                return self._add_session(item)
+            row = {"relay": item.relay_id}
+            return self._connection.execute(self._statements.relay_drained, row).rowcount
+
+    def refuse(self, item: Item) -> None:
+        """Account for what the database would not take."""
+        if isinstance(item, Update):
+            self._move(item.relay_id, item.topic, item.relay_seq)
+            with suppress_instrumentation():
+                self._write_losses(item.session, "consumer", [Loss(item.seq, item.seq, "refused")])
+        elif isinstance(item, Gap):
+            self._move(item.relay_id, item.topic, item.last)
+        elif not isinstance(item, Relay):
+            self._move(item.relay_id, item.topic, item.relay_seq)
+
+    def write_positions(self) -> None:
+        """Write up to where everything is accounted for."""
+        if self._positions:
+            rows = [
+                {"relay_id": relay_id, "topic": topic, "next_seq": number, "stored_at": self._now}
+                for (relay_id, topic), number in self._positions.items()
+            ]
+            with suppress_instrumentation():
+                self._connection.execute(self._statements.position, rows)
+
+    def select(self, statement: sa.Select[Any]) -> list[tuple[Any, ...]]:
+        """Read what a statement gives."""
+        with suppress_instrumentation():
+            return [tuple(row) for row in self._connection.execute(statement)]
+
+    def _move(self, relay_id: str, topic: str, number: int) -> None:
+        self._positions[relay_id, topic] = number + 1
+
+    def _update_row(self, update: Update) -> dict[str, Any]:
+        return {
+            "session": update.session,
+            "seq": update.seq,
+            "key": update.key,
+            "value": update.value_json,
+            "error": update.error,
+            "time": update.time,
+            "trace_id": update.trace_id,
+            "topic": update.topic,
+            "relay_id": update.relay_id,
+            "relay_seq": update.relay_seq,
+            "stored_at": self._now,
         }
-        for loss in ledger.lost
-    ]
+
+    def _add_gap(self, gap: Gap) -> int:
+        row = {
+            "relay_id": gap.relay_id,
+            "topic": gap.topic,
+            "first_seq": gap.first,
+            "last_seq": gap.last,
+            "reason": gap.reason,
+            "stored_at": self._now,
+        }
+        new = self._connection.execute(self._statements.gap, row).rowcount
+        return new * (gap.last - gap.first + 1)
+
+    def _add_relay(self, relay: Relay) -> int:
+        if relay.vanished:
+            row: dict[str, Any] = {"relay": relay.relay_id}
+            return self._connection.execute(self._statements.relay_vanished, row).rowcount
+        # Not the transaction's time: two relays of one group keep their order.
+        row = {"relay_id": relay.relay_id, "bus": relay.bus, "stored_at": datetime.now(timezone.utc)}
+        return self._connection.execute(self._statements.relay, row).rowcount
+
+    def _add_losses(self, ledger: Ledger) -> int:
+        """Write what is not lost already: another relay may hear of the same losses once more."""
+        column = tables.losses.c
+        known = self.select(
+            sa.select(column.first_seq, column.last_seq).where(
+                column.session == ledger.session,
+                column.first_seq <= max(loss.last for loss in ledger.lost),
+                column.last_seq >= min(loss.first for loss in ledger.lost),
+            )
+        )
+        taken = Ranges(known)
+        new = [
+            Loss(first, last, loss.reason)
+            for loss in ledger.lost
+            for first, last in taken.add(loss.first, loss.last)
+        ]
+        self._write_losses(ledger.session, ledger.place, new)
+        return sum(loss.last - loss.first + 1 for loss in new)
+
+    def _write_losses(self, session: str, place: str, lost: list[Loss]) -> None:
+        rows = [
+            {
+                "session": session,
+                "first_seq": loss.first,
+                "last_seq": loss.last,
+                "place": place,
+                "reason": loss.reason,
+                "stored_at": self._now,
+            }
+            for loss in lost
+        ]
+        if rows:
+            self._connection.execute(self._statements.losses, rows)
+
+    def _add_session(self, message: SessionStart | SessionEnd) -> int:
+        row = {
+            "session": message.session,
+            "next_seq": message.next_seq,
+            "relay_id": message.relay_id,
+            "stored_at": self._now,
+        }
+        if isinstance(message, SessionEnd):
+            return self._connection.execute(
+                self._statements.session_end, row | {"end_reason": message.reason}
+            ).rowcount
+        self._connection.execute(self._statements.session_continues, row | {"end_reason": None})
+        return self._connection.execute(self._statements.session_start, row).rowcount
 
 
-def _end_row(end: SessionEnd, now: datetime) -> dict[str, Any]:
-    return {"session": end.session, "next_seq": end.next_seq, "reason": end.reason, "stored_at": now}
+class _Statements:
+    """What is written, each compiled once. `insert` is the dialect's: only these know ON CONFLICT."""
+
+    def __init__(self, insert: Any) -> None:
+        self.update = insert(tables.atom_updates).on_conflict_do_nothing()
+        self.losses = insert(tables.losses).on_conflict_do_nothing()
+        self.gap = insert(tables.bus_gaps).on_conflict_do_nothing()
+        self.session_start = insert(tables.session_starts).on_conflict_do_nothing()
+
+        position = insert(tables.bus_positions)
+        # Also backwards: a relay that forgot a topic counts anew.
+        self.position = position.on_conflict_do_update(
+            index_elements=["relay_id", "topic"], set_=_excluded(position, "next_seq", "stored_at")
+        )
+
+        ended = tables.relays.c.ended
+        relay = insert(tables.relays)
+        self.relay = relay.on_conflict_do_update(
+            index_elements=["relay_id"], set_={"ended": None}, where=ended == "vanished"
+        )
+        is_relay = tables.relays.c.relay_id == sa.bindparam("relay")
+        self.relay_drained = sa.update(tables.relays).where(is_relay).values(ended="drained")
+        self.relay_vanished = (
+            sa.update(tables.relays).where(is_relay, ended.is_(None)).values(ended="vanished")
+        )
+
+        session = insert(tables.sessions)
+        stored = tables.sessions.c
+        everything = _excluded(session, "next_seq", "end_reason", "relay_id", "stored_at")
+        further = session.excluded.next_seq > stored.next_seq
+        # A session that came back after its end ends again: further on, or where it was.
+        ends_again = sa.and_(
+            session.excluded.next_seq == stored.next_seq,
+            sa.or_(
+                stored.end_reason.is_(None),
+                sa.and_(stored.end_reason != "closed", session.excluded.end_reason == "closed"),
+            ),
+        )
+        self.session_end = session.on_conflict_do_update(
+            index_elements=["session"], set_=everything, where=sa.or_(further, ends_again)
+        )
+        self.session_continues = session.on_conflict_do_update(
+            index_elements=["session"],
+            set_=everything,
+            where=session.excluded.next_seq >= stored.next_seq,
+        )
 
 
-def _gap_row(gap: Gap, now: datetime) -> dict[str, Any]:
-    return {
-        "relay_id": gap.relay_id,
-        "topic": gap.topic,
-        "first_seq": gap.first,
-        "last_seq": gap.last,
-        "stored_at": now,
-    }
+def _excluded(insert: Any, *names: str) -> dict[str, Any]:
+    return {name: insert.excluded[name] for name in names}

@@ -1,16 +1,19 @@
-"""The thin shell over `_decode`: a SUB socket that can be stopped."""
+"""The thin shell over `decode`: a SUB socket that can be stopped."""
 
 from __future__ import annotations
 
 import logging
+import math
 import socket
+import time
 from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast, overload
 
 import zmq
 
-from atomwire._message import LEDGER_TOPIC, MAX_PAYLOAD_BYTES, BadMessage, Message, Update, _decode
+from atomwire._decode import MAX_PAYLOAD_BYTES, decode
+from atomwire._message import LEDGER_TOPIC, BadMessage, Message, Update
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -41,7 +44,7 @@ def subscribe(
     """Connect to a relay's bus and iterate over its messages.
 
     `topic` is a prefix, as always in ZeroMQ: `atom-updates` also gets `atom-updates.cart`. With `ledger` the
-    losses and session ends of `atomwire.ledger` come too, in the order published. ZeroMQ connects in the
+    messages of `atomwire.ledger` come too, in the order published. ZeroMQ connects in the
     background, and again whenever the relay comes back; a malformed endpoint raises `zmq.ZMQError`.
 
     What breaks the contract is skipped, logged, and counted in `Subscription.bad`.
@@ -58,15 +61,16 @@ class Subscription(Generic[_M_co]):
     def __init__(self, endpoint: str, topic: str, *, ledger: bool) -> None:
         self.bad: Counter[str] = Counter()
         """How many messages were skipped, by reason."""
+        self.stopped = False
+        """Set by `stop`."""
         self._ledger = ledger
-        self._stopped = False
         # A ZeroMQ socket may not be touched from another thread; a byte through this pair ends the wait.
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_sender.setblocking(False)
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.SUB)
         self._socket.set(zmq.RCVHWM, RECEIVE_QUEUE)
-        # libzmq drops the connection of a peer that exceeds it: twice what `_decode` takes, so that a message
+        # libzmq drops the connection of a peer that exceeds it: twice what `decode` takes, so that a message
         # over the limit is refused alone and not with all that is queued behind it.
         self._socket.set(zmq.MAXMSGSIZE, 2 * MAX_PAYLOAD_BYTES)
         self._socket.set(zmq.LINGER, 0)
@@ -86,14 +90,25 @@ class Subscription(Generic[_M_co]):
         return self
 
     def __next__(self) -> _M_co:
-        while not self._stopped:
+        message = self.receive(math.inf)
+        if message is None:
+            raise StopIteration
+        return message
+
+    def receive(self, seconds: float) -> _M_co | None:
+        """Return the next message; None when there is none within `seconds`, or when stopped."""
+        deadline = time.monotonic() + seconds if seconds else 0
+        while not self.stopped:
             try:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
-                self._poller.poll(SIGNAL_CHECK)
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return None
+                self._poller.poll(_milliseconds(left))
                 continue
             try:
-                message = _decode(frames)
+                message = decode(frames)
             except BadMessage as error:
                 self.bad[str(error)] += 1
                 _log.warning("bad message skipped: %s", error)
@@ -101,21 +116,33 @@ class Subscription(Generic[_M_co]):
             # A topic that is a prefix of the ledger's brings its messages unasked.
             if self._ledger or isinstance(message, Update):
                 return cast("_M_co", message)
-        raise StopIteration
+        return None
 
     def stop(self) -> None:
         """End the iteration once the message in hand is done with. Never blocks."""
-        self._stopped = True
+        self.stopped = True
         with suppress(OSError):  # Full: a byte is already on its way. Closed: nobody waits.
             self._wake_sender.send(b"\0")
 
     def wait(self, seconds: float) -> bool:
         """Sleep (between two retries, say) up to `seconds`; True at once when stopped."""
-        if not self._stopped:
-            waiter = zmq.Poller()
-            waiter.register(self._wake_receiver, zmq.POLLIN)
-            waiter.poll(int(seconds * 1000))
-        return self._stopped
+        self._await(seconds, None)
+        return self.stopped
+
+    def wait_for(self, other: zmq.Socket[bytes], seconds: float) -> bool:
+        """Wait up to `seconds` until another socket can be read; False at once when stopped."""
+        return self._await(seconds, other)
+
+    def _await(self, seconds: float, other: zmq.Socket[bytes] | None) -> bool:
+        waiter = zmq.Poller()
+        waiter.register(self._wake_receiver, zmq.POLLIN)
+        if other is not None:
+            waiter.register(other, zmq.POLLIN)
+        deadline = time.monotonic() + seconds
+        while not self.stopped and (left := deadline - time.monotonic()) > 0:
+            if other in dict(waiter.poll(_milliseconds(left))):
+                return True
+        return False
 
     def close(self) -> None:
         """Stop, and release the sockets."""
@@ -129,3 +156,8 @@ class Subscription(Generic[_M_co]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _milliseconds(seconds: float) -> int:
+    # Rounded up: a wait of none would be repeated until the time has passed.
+    return math.ceil(min(seconds * 1000, SIGNAL_CHECK))

@@ -29,7 +29,18 @@ def process(update: Update) -> Iterator[trace.Span]:
     body sets the span's status and `error.type`, and goes on. Its text stays off the span: a database's
     errors quote values, and values are data.
     """
-    span = _tracer.start_span(
+    span = start_span(update)
+    with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+        try:
+            yield span
+        except Exception as error:
+            mark_failed(span, error)
+            raise
+
+
+def start_span(update: Update) -> trace.Span:
+    """Start the span of `process`, for who has several updates in hand at once."""
+    return _tracer.start_span(
         f"process {update.topic}",
         context=_propagator.extract(update.carrier),
         kind=trace.SpanKind.CONSUMER,
@@ -43,10 +54,9 @@ def process(update: Update) -> Iterator[trace.Span]:
             "atomwire.seq": update.seq,
         },
     )
-    with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
-        try:
-            yield span
-        except Exception as error:
-            span.set_status(trace.StatusCode.ERROR)
-            span.set_attribute("error.type", type(error).__qualname__)
-            raise
+
+
+def mark_failed(span: trace.Span, error: Exception) -> None:
+    """Say on the span that, and with what type of error, its work failed."""
+    span.set_status(trace.StatusCode.ERROR)
+    span.set_attribute("error.type", type(error).__qualname__)

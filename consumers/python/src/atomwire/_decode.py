@@ -1,0 +1,264 @@
+"""Bus messages: bytes in, frozen objects out. No sockets and no clock of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from atomwire._message import (
+    LEDGER_TOPIC,
+    BadMessage,
+    Ledger,
+    Loss,
+    Message,
+    RelayEnd,
+    SessionEnd,
+    SessionStart,
+    Update,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_PAYLOAD_BYTES = 1024 * 1024
+"""The protocol's largest value is 256 KiB of JSON text."""
+MAX_TOPIC_BYTES = 1024
+"""Topics are part of a primary key, and a PostgreSQL index takes entries of up to 2,704 bytes."""
+MAX_TEXT_BYTES = 4096
+"""The limit of each single other text: key, error, reason, tracestate."""
+SEQ_END = 2**53
+"""All numbers are below: the protocol's bound, exact in any language's JSON."""
+MAX_RANGES = 4096
+"""Losses in one message; a relay sends 1,024 at the most."""
+MAX_TOPICS = 1000
+"""Topics in a relay's end; the protocol's bound."""
+
+
+def decode(frames: Sequence[bytes]) -> Message:
+    """Turn one multipart message into an object, or raise `BadMessage`; no other exception leaves here."""
+    if len(frames) != 2:  # noqa: PLR2004 - [topic, payload]
+        raise BadMessage("frames", "not two, [topic, payload]")
+    topic = _topic(frames[0])
+    members, value_json = _parse(frames[1])
+    relay = members.get("relay")
+    if not isinstance(relay, dict):
+        raise BadMessage("relay", "not an object")
+    relay_id = _text(relay, "id", _RELAY_ID, "relay.id")
+    relay_seq = _integer(relay, "seq", "relay.seq")
+    if topic == LEDGER_TOPIC:
+        return _ledger(members, relay_id, relay_seq)
+    return Update(
+        topic=topic,
+        key=_text(members, "key"),
+        value=members.get("value"),
+        value_json=value_json,
+        traceparent=_text(members, "traceparent", _TRACEPARENT),
+        tracestate=_optional_text(members, "tracestate"),
+        session=_text(members, "session", _SESSION),
+        seq=_integer(members, "seq"),
+        time=_time(members, "time"),
+        error=_optional_text(members, "error"),
+        relay_id=relay_id,
+        relay_seq=relay_seq,
+    )
+
+
+def decode_head(part: bytes) -> tuple[str, int, int, int]:
+    """Read a replay answer's head: relay, first, oldest, next. Raises `BadMessage`."""
+    members, _ = _parse(part)
+    relay_id = _text(members, "relay", _RELAY_ID)
+    first, oldest, following = (
+        _integer(members, name, end=SEQ_END + 1) for name in ("first", "oldest", "next")
+    )
+    return relay_id, first, oldest, following
+
+
+def _ledger(members: dict[str, Any], relay_id: str, relay_seq: int) -> Message:
+    for name in ("start", "end"):
+        if members.get(name, True) is not True:
+            raise BadMessage(name, "not true")
+    if "end" in members and "session" not in members:
+        return RelayEnd(LEDGER_TOPIC, _topics(members), relay_id, relay_seq)
+    session = _text(members, "session", _SESSION)
+    if "start" not in members and "end" not in members:
+        return Ledger(LEDGER_TOPIC, session, _place(members), _losses(members), relay_id, relay_seq)
+    next_seq = _integer(members, "next_seq", end=SEQ_END + 1)
+    if "start" in members:
+        return SessionStart(LEDGER_TOPIC, session, next_seq, relay_id, relay_seq)
+    return SessionEnd(LEDGER_TOPIC, session, next_seq, _text(members, "reason"), relay_id, relay_seq)
+
+
+_SESSION = re.compile(r"[0-9a-f]{32}")
+_RELAY_ID = re.compile(r"[0-9a-f]{16}")
+# https://www.w3.org/TR/trace-context-2/: version ff and ids of all zeros are invalid.
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII
+)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
+
+_OPEN = re.compile(r"[ \t\n\r]*\{[ \t\n\r]*")
+_COLON = re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
+_NEXT = re.compile(r"[ \t\n\r]*(?:,[ \t\n\r]*|(\})[ \t\n\r]*)")
+
+
+def _not_an_object() -> BadMessage:
+    return BadMessage("payload", "not a JSON object")
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    # Python reads NaN and Infinity, which JSON does not have and no JSON column takes.
+    raise _not_an_object()
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def _topic(frame: bytes) -> str:
+    try:
+        topic = frame.decode()
+    except UnicodeDecodeError:
+        raise BadMessage("topic", "not UTF-8") from None
+    return _check_text(topic, "topic", MAX_TOPIC_BYTES)
+
+
+def _parse(payload: bytes) -> tuple[dict[str, Any], str | None]:
+    """Return the payload's members, and the source text of `value`.
+
+    The object is walked by hand because a parsed value no longer has its exact digits and key order.
+    """
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise BadMessage("payload", f"longer than {MAX_PAYLOAD_BYTES} bytes")
+    try:
+        return _walk(payload.decode())
+    except UnicodeDecodeError:
+        raise BadMessage("payload", "not UTF-8") from None
+    except RecursionError:
+        raise BadMessage("payload", "nested too deeply") from None
+    except json.JSONDecodeError:
+        raise _not_an_object() from None
+    except ValueError:
+        raise BadMessage("payload", "holds an integer of more digits than Python reads") from None
+
+
+def _walk(text: str) -> tuple[dict[str, Any], str | None]:
+    members: dict[str, Any] = {}
+    value_json = None
+    at = _skip(_OPEN, text, 0).end()
+    while True:
+        name, at = _JSON.raw_decode(text, at)
+        if not isinstance(name, str):
+            raise _not_an_object()
+        start = _skip(_COLON, text, at).end()
+        members[name], end = _JSON.raw_decode(text, start)
+        if name == "value":
+            value_json = text[start:end]
+        following = _skip(_NEXT, text, end)
+        at = following.end()
+        if following[1]:
+            break
+    if at != len(text):
+        raise _not_an_object()
+    return members, value_json
+
+
+def _skip(pattern: re.Pattern[str], text: str, at: int) -> re.Match[str]:
+    match = pattern.match(text, at)
+    if match is None:
+        raise _not_an_object()
+    return match
+
+
+def _text(members: dict[str, Any], name: str, form: re.Pattern[str] | None = None, field: str = "") -> str:
+    """Take a member that must be a string, of this form or else within the limits of texts."""
+    field = field or name
+    value = members.get(name)
+    if not isinstance(value, str):
+        raise BadMessage(field, "not a string")
+    if form is not None:
+        if form.fullmatch(value) is None:
+            raise BadMessage(field, "malformed")
+        return value
+    return _check_text(value, field)
+
+
+def _optional_text(members: dict[str, Any], name: str) -> str | None:
+    return _text(members, name) if name in members else None
+
+
+def _check_text(value: str, field: str, limit: int = MAX_TEXT_BYTES) -> str:
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise BadMessage(field, "holds a lone surrogate") from None
+    if size > limit:
+        raise BadMessage(field, f"longer than {limit} bytes")
+    if "\0" in value:
+        raise BadMessage(field, "holds U+0000, which no PostgreSQL text can")
+    return value
+
+
+def _integer(members: dict[str, Any], name: str, field: str = "", end: int = SEQ_END) -> int:
+    """Take a member that must be an integer from 0 to `end` - 1."""
+    number = members.get(name)
+    # type() and not isinstance(): True is an int in Python.
+    if type(number) is not int or not 0 <= number < end:
+        raise BadMessage(field or name, f"not an integer from 0 to {end - 1}")
+    return number
+
+
+def _time(members: dict[str, Any], name: str) -> datetime:
+    value = members.get(name)
+    match = _TIME.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise BadMessage(name, "not an RFC 3339 time in UTC (…Z)")
+    # Python 3.10 reads neither the Z nor a fraction of other than 3 or 6 digits.
+    microseconds = (match[2] or "").ljust(6, "0")[:6]
+    try:
+        return datetime.fromisoformat(f"{match[1]}.{microseconds}+00:00")
+    except ValueError:
+        raise BadMessage(name, "no such date or time") from None
+
+
+def _place(members: dict[str, Any]) -> Literal["browser", "relay"]:
+    match members.get("place", "browser"):
+        case "browser":
+            return "browser"
+        case "relay":
+            return "relay"
+    raise BadMessage("place", "neither browser nor relay")
+
+
+def _losses(members: dict[str, Any]) -> tuple[Loss, ...]:
+    lost = members.get("lost")
+    if not isinstance(lost, list) or not lost:
+        raise BadMessage("lost", "not an array of losses, or empty")
+    if len(lost) > MAX_RANGES:
+        raise BadMessage("lost", f"more than {MAX_RANGES} ranges")
+    return tuple(_loss(entry) for entry in lost)
+
+
+def _loss(entry: Any) -> Loss:
+    if not isinstance(entry, dict):
+        raise BadMessage("lost[]", "not an object")
+    loss = Loss(
+        first=_integer(entry, "first", "lost[].first"),
+        last=_integer(entry, "last", "lost[].last"),
+        reason=_text(entry, "reason", field="lost[].reason"),
+    )
+    if loss.first > loss.last:
+        raise BadMessage("lost[].first", "greater than lost[].last")
+    return loss
+
+
+def _topics(members: dict[str, Any]) -> dict[str, int]:
+    topics = members.get("topics")
+    if not isinstance(topics, dict):
+        raise BadMessage("topics", "not an object")
+    if len(topics) > MAX_TOPICS:
+        raise BadMessage("topics", f"more than {MAX_TOPICS}")
+    return {
+        _check_text(topic, "topics{}", MAX_TOPIC_BYTES): _integer(topics, topic, "topics{}", SEQ_END + 1)
+        for topic in topics
+    }

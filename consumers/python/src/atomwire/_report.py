@@ -1,0 +1,75 @@
+"""An account for programs, and for people at 3 a.m."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from atomwire._account import Account
+
+
+def as_json(account: Account) -> dict[str, Any]:
+    """Give the account as JSON's types."""
+    lost = sum(account.lost.values())
+    return {
+        "balanced": account.balanced,
+        "sessions": {
+            "known": account.sessions,
+            "ended": account.sessions_ended,
+            "open": account.sessions - account.sessions_ended,
+        },
+        "updates": account.rows + lost + account.unexplained,
+        "rows": account.rows,
+        "lost": [
+            {"place": place, "reason": reason, "updates": count}
+            for (place, reason), count in sorted(account.lost.items())
+            if count
+        ],
+        "unexplained": account.unexplained,
+        "holes": [
+            {"session": session, "first": first, "last": last} for session, first, last in account.holes
+        ],
+        "relays": {
+            "known": account.relays,
+            "drained": account.relays_drained,
+            "vanished": account.relays_vanished,
+        },
+        "bus": {"messages_lost": account.messages_lost},
+    }
+
+
+def as_text(account: Account) -> str:
+    """Lay the account out in columns, ending with the verdict."""
+    shown = as_json(account)
+    sessions, relays = shown["sessions"], shown["relays"]
+    lines: list[tuple[str, int, str]] = [
+        ("updates", shown["updates"], ""),
+        ("  rows", account.rows, ""),
+        ("  lost", sum(account.lost.values()), ""),
+    ]
+    lines += [
+        (f"    {entry['place']:<9}{_plain(entry['reason'])}", entry["updates"], "") for entry in shown["lost"]
+    ]
+    lines.append(("  unexplained", account.unexplained, ""))
+    lines += [
+        (f"    {session}", last - first + 1, f"{first:,} to {last:,}")
+        for session, first, last in account.holes
+    ]
+    lines += [
+        ("sessions", sessions["known"], f"{sessions['ended']:,} ended, {sessions['open']:,} open"),
+        ("relays", relays["known"], f"{relays['drained']:,} drained, {relays['vanished']:,} vanished"),
+        ("bus messages lost", account.messages_lost, ""),
+    ]
+    labels = max(len(label) for label, _, _ in lines)
+    counts = max(len(f"{count:,}") for _, count, _ in lines)
+    table = [f"{label:<{labels}}  {count:>{counts},}  {note}".rstrip() for label, count, note in lines]
+    verdict = "balanced: every update is accounted for"
+    if not account.balanced:
+        verdict = f"NOT balanced: {account.unexplained:,} updates unexplained"
+    return "\n".join([*table, "", verdict])
+
+
+def _plain(reason: str) -> str:
+    # It came over the bus, and may hold what a terminal obeys.
+    return json.dumps(reason)[1:-1]

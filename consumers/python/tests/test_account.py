@@ -1,0 +1,381 @@
+"""`python -m atomwire account`: every number known to exist is a row, a loss, or unexplained."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+from conftest import Database, eventually, ledger, relay_end, start, update
+
+from atomwire import LEDGER_TOPIC
+from atomwire._account import MISSING, read_account
+from atomwire._report import as_json, as_text
+from atomwire._tables import metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from conftest import Bus, Process
+
+A, B, C = "a" * 16, "b" * 16, "c" * 16
+ONE, TWO = "1" * 32, "2" * 32
+TOPIC = "atom-updates"
+
+
+class Books:
+    """Books written by hand, in the order of the calls."""
+
+    def __init__(self, database: Database) -> None:
+        self.url = sa.make_url(database.url.replace("postgresql:", "postgresql+psycopg:"))
+        self._engine = sa.create_engine(self.url, poolclass=sa.NullPool)
+        metadata.create_all(self._engine)
+        self._calls = 0
+
+    def rows(
+        self, session: str, seqs: Iterable[int], relay: str = A, first: int = 0, topic: str = TOPIC
+    ) -> Books:
+        """Rows whose `relay.seq` counts from `first`."""
+        return self._insert(
+            "atom_updates (session, seq, key, time, trace_id, topic, relay_id, relay_seq, stored_at)",
+            [
+                (session, seq, "k", self._now, "0" * 32, topic, relay, relay_seq)
+                for relay_seq, seq in enumerate(seqs, first)
+            ],
+        )
+
+    def lost(self, session: str, first: int, last: int, place: str = "browser", reason: str = "r") -> Books:
+        columns = "losses (session, first_seq, last_seq, place, reason, stored_at)"
+        return self._insert(columns, [(session, first, last, place, reason)])
+
+    def gap(self, relay: str, first: int, last: int, reason: str = "gone", topic: str = TOPIC) -> Books:
+        columns = "bus_gaps (relay_id, topic, first_seq, last_seq, reason, stored_at)"
+        return self._insert(columns, [(relay, topic, first, last, reason)])
+
+    def relay(self, relay: str, ended: str | None = None) -> Books:
+        return self._insert("relays (relay_id, bus, ended, stored_at)", [(relay, "tcp://bus:1", ended)])
+
+    def started(self, session: str, next_seq: int, relay: str = A) -> Books:
+        columns = "session_starts (session, relay_id, next_seq, stored_at)"
+        return self._insert(columns, [(session, relay, next_seq)])
+
+    def ended(self, session: str, next_seq: int, relay: str = A, reason: str | None = "closed") -> Books:
+        columns = "sessions (session, next_seq, end_reason, relay_id, stored_at)"
+        return self._insert(columns, [(session, next_seq, reason, relay)])
+
+    def read(self) -> dict[str, Any]:
+        return as_json(read_account(self.url))
+
+    @property
+    def _now(self) -> str:
+        return f"2026-01-01 00:{self._calls // 60:02}:{self._calls % 60:02}"
+
+    def _insert(self, columns: str, rows: list[tuple[Any, ...]]) -> Books:
+        self._calls += 1
+        names = [f":c{at}" for at in range(len(rows[0]) + 1)]
+        with self._engine.begin() as connection:
+            connection.execute(
+                sa.text(f"INSERT INTO {columns} VALUES ({', '.join(names)})"),
+                [{f"c{at}": value for at, value in enumerate((*row, self._now))} for row in rows],
+            )
+        return self
+
+
+@pytest.fixture
+def books(sqlite: Database) -> Books:
+    return Books(sqlite)
+
+
+def outcome(account: dict[str, Any]) -> tuple[dict[str, int], list[tuple[int, int]]]:
+    """Return what is lost, by place and reason, and what is unexplained."""
+    lost = {f"{entry['place']} {entry['reason']}": entry["updates"] for entry in account["lost"]}
+    assert account["updates"] == account["rows"] + sum(lost.values()) + account["unexplained"]
+    assert account["balanced"] is (account["unexplained"] == 0)
+    return lost, [(hole["first"], hole["last"]) for hole in account["holes"]]
+
+
+def test_an_empty_account_is_balanced(books: Books) -> None:
+    assert books.read() == {
+        "balanced": True,
+        "sessions": {"known": 0, "ended": 0, "open": 0},
+        "updates": 0,
+        "rows": 0,
+        "lost": [],
+        "unexplained": 0,
+        "holes": [],
+        "relays": {"known": 0, "drained": 0, "vanished": 0},
+        "bus": {"messages_lost": 0},
+    }
+
+
+def test_an_account_of_everything(database: Database) -> None:
+    books = Books(database)
+    books.relay(A, "drained").relay(B, "vanished").relay(C)
+    books.rows(ONE, range(10)).rows(ONE, [13, 14], first=12).lost(ONE, 15, 16, "browser", "queue_full")
+    books.lost(ONE, 17, 17, "relay", "invalid_json").ended(ONE, 18)
+    books.gap(A, 10, 11).gap(A, 0, 3, "unreachable", LEDGER_TOPIC).gap(C, 0, 99, "before")
+    books.rows(TWO, [0, 4], relay=C, first=100)
+    assert books.read() == {
+        "balanced": False,
+        "sessions": {"known": 2, "ended": 1, "open": 1},
+        "updates": 23,
+        "rows": 14,
+        "lost": [
+            {"place": "browser", "reason": "queue_full", "updates": 2},
+            {"place": "bus", "reason": "gone", "updates": 2},
+            {"place": "bus", "reason": "unreachable", "updates": 1},
+            {"place": "relay", "reason": "invalid_json", "updates": 1},
+        ],
+        "unexplained": 3,
+        "holes": [{"session": TWO, "first": 1, "last": 3}],
+        "relays": {"known": 3, "drained": 1, "vanished": 1},
+        "bus": {"messages_lost": 6},
+    }
+
+
+@pytest.mark.parametrize("place", ["browser", "relay", "consumer"])
+def test_a_loss_is_named_by_place_and_reason(place: str, books: Books) -> None:
+    books.relay(A).rows(ONE, [0, 4]).lost(ONE, 1, 3, place, "why")
+    assert outcome(books.read()) == ({f"{place} why": 3}, [])
+
+
+def test_a_row_wins_over_a_loss_and_a_loss_over_a_hole(books: Books) -> None:
+    books.relay(A).rows(ONE, [0, 1, 2, 5]).lost(ONE, 1, 3, reason="overlaps").ended(ONE, 6)
+    assert outcome(books.read()) == ({"browser overlaps": 1}, [(4, 4)])
+
+
+def test_overlapping_losses_count_once_for_the_first_recorded(database: Database) -> None:
+    books = Books(database)
+    books.relay(A).rows(ONE, [0, 20])
+    books.lost(ONE, 5, 9, reason="first").lost(ONE, 1, 6, reason="second").lost(ONE, 4, 12, reason="third")
+    books.lost(ONE, 5, 9, "relay", "fourth").lost(ONE, 2, 19, reason="last")
+    lost = {"browser first": 5, "browser second": 4, "browser third": 3, "browser last": 7}
+    assert outcome(books.read()) == (lost, [])
+
+
+def test_losses_beyond_the_last_row_are_known_to_exist(books: Books) -> None:
+    books.relay(A).rows(ONE, [0]).lost(ONE, 3, 4).lost(TWO, 0, 2**53 - 1)
+    assert outcome(books.read()) == ({"browser r": 2**53 + 2}, [(1, 2)])
+
+
+def test_an_end_says_what_is_missing_behind_the_last_row(books: Books) -> None:
+    books.relay(A).rows(ONE, [0, 1]).ended(ONE, 5)
+    assert outcome(books.read()) == ({}, [(2, 4)])
+
+
+def test_a_session_of_which_nothing_came_is_missing_as_a_whole(database: Database) -> None:
+    books = Books(database)
+    books.relay(A).ended(ONE, 5).gap(A, 0, 3)
+    assert outcome(books.read()) == ({"bus gone": 4}, [(4, 4)])
+
+
+def test_a_gap_explains_no_more_than_it_has_messages(books: Books) -> None:
+    books.relay(A).rows(ONE, [0]).gap(A, 1, 2, "unreachable").rows(ONE, [6], first=3)
+    assert outcome(books.read()) == ({"bus unreachable": 2}, [(3, 5)])
+
+
+def test_two_sessions_share_a_gap(books: Books) -> None:
+    books.relay(A).rows(ONE, [0]).rows(TWO, [0], first=1).gap(A, 2, 4)
+    books.rows(ONE, [3], first=5).rows(TWO, [3], first=6)
+    assert outcome(books.read()) == ({"bus gone": 3}, [(2, 2)])
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 4), (11, 20)])
+def test_a_gap_elsewhere_explains_nothing(first: int, last: int, books: Books) -> None:
+    books.relay(A).relay(B).gap(A, first, last).gap(B, 0, 9)
+    books.rows(ONE, [0], first=5).rows(ONE, [3], first=6)
+    assert outcome(books.read()) == ({}, [(1, 2)])
+
+
+def test_a_gap_serves_first_who_has_no_other(books: Books) -> None:
+    # The first session may use either gap, the second one only the earlier.
+    books.relay(A).rows(ONE, [0]).rows(TWO, [0], first=1).gap(A, 2, 2, "early").rows(TWO, [2], first=3)
+    books.gap(A, 4, 4, "late").rows(ONE, [2], first=5)
+    assert outcome(books.read()) == ({"bus early": 1, "bus late": 1}, [])
+
+
+def test_a_gap_may_lie_in_any_topic_that_the_key_makes(books: Books) -> None:
+    books.relay(A).rows(ONE, [0], topic="u.a").rows(ONE, [3], topic="u.b", first=7)
+    books.gap(A, 0, 0, topic="u.c").gap(A, 9, 9, topic="u.b").gap(A, 3, 3, topic="u.b")
+    assert outcome(books.read()) == ({"bus gone": 2}, [])
+
+
+def test_a_lost_message_of_the_ledger_explains_one_hole_of_any_size(books: Books) -> None:
+    books.relay(A).rows(ONE, [0, 100, 200]).gap(A, 0, 0, "gone", LEDGER_TOPIC)
+    assert outcome(books.read()) == ({"bus gone": 99}, [(101, 199)])
+
+
+def test_a_relay_that_vanished_explains_what_is_missing_across_it(books: Books) -> None:
+    books.relay(A, "vanished").relay(B).rows(ONE, [0, 1, 3]).rows(ONE, [6], relay=B)
+    # What is missing between two rows of one relay did not vanish with it.
+    assert outcome(books.read()) == ({"bus relay_vanished": 2}, [(2, 2)])
+
+
+def test_a_relay_that_vanished_explains_no_tail_of_its_own(books: Books) -> None:
+    books.relay(A, "vanished").relay(B).rows(ONE, [0]).ended(ONE, 3, relay=A)
+    books.rows(TWO, [0], first=1).ended(TWO, 3, relay=B)
+    assert outcome(books.read()) == ({"bus relay_vanished": 2}, [(1, 2)])
+
+
+def test_a_relay_that_drained_explains_nothing(books: Books) -> None:
+    books.relay(A, "drained").relay(B).rows(ONE, [0]).rows(ONE, [3], relay=B)
+    assert outcome(books.read()) == ({}, [(1, 2)])
+
+
+def test_a_tail_that_a_relay_took_along_is_lost_on_the_bus(books: Books) -> None:
+    books.relay(A, "drained").relay(B).rows(ONE, [0]).gap(A, 1, 2, "relay_ended").rows(ONE, [3], relay=B)
+    assert outcome(books.read()) == ({"bus relay_ended": 2}, [])
+
+
+def test_what_only_a_client_claims_is_no_hole(books: Books) -> None:
+    books.relay(A).started(ONE, 2**53).ended(ONE, 2**53)
+    assert outcome(books.read()) == ({"browser claimed": 2**53}, [])
+
+
+def test_a_claim_covers_only_what_lies_below_it(books: Books) -> None:
+    books.relay(A).started(ONE, 5).rows(ONE, [7])
+    assert outcome(books.read()) == ({"browser claimed": 5}, [(5, 6)])
+
+
+def test_a_claim_covers_nothing_that_came_before_it(books: Books) -> None:
+    books.relay(A, "drained").relay(B).rows(ONE, [2, 4]).started(ONE, 9, relay=B).rows(ONE, [9], relay=B)
+    assert outcome(books.read()) == ({"browser claimed": 4}, [(0, 1), (3, 3)])
+
+
+def test_a_claim_of_who_comes_back_covers_what_was_made_elsewhere(books: Books) -> None:
+    books.relay(A).rows(ONE, [0, 3]).started(ONE, 9).rows(ONE, [9], first=2)
+    assert outcome(books.read()) == ({"browser claimed": 5}, [(1, 2)])
+
+
+def test_a_claim_takes_no_gap_from_those_that_need_it(books: Books) -> None:
+    books.relay(A).started(ONE, 1000).rows(ONE, [1000], first=4).rows(TWO, [0]).gap(A, 1, 3)
+    books.rows(TWO, [4], first=5)
+    assert outcome(books.read()) == ({"browser claimed": 1000, "bus gone": 3}, [])
+
+
+def test_a_claim_after_a_relay_that_vanished_is_what_vanished(books: Books) -> None:
+    books.relay(A, "vanished").relay(B).started(ONE, 3, relay=B).rows(ONE, [3], relay=B)
+    # But a session that began with the next relay has lost nothing to the one before.
+    books.rows(TWO, [2], relay=B, first=1)
+    assert outcome(books.read()) == ({"bus relay_vanished": 3}, [(0, 1)])
+
+
+def test_only_so_many_holes_are_named(books: Books) -> None:
+    account = books.relay(A).rows(ONE, range(0, 600, 2)).read()
+    assert account["unexplained"] == 299
+    assert len(account["holes"]) == 100
+    assert account["holes"][-1] == {"session": ONE, "first": 199, "last": 199}
+
+
+def test_the_text_is_for_people(books: Books) -> None:
+    books.relay(A, "drained").relay(B).rows(ONE, range(1200)).lost(ONE, 1200, 1209, "browser", "queue_full")
+    books.lost(ONE, 1210, 1210, "relay", "\x1b[31m").ended(ONE, 1211).rows(TWO, [1235])
+    assert as_text(read_account(books.url)).splitlines() == [
+        "updates                               2,447",
+        "  rows                                1,201",
+        "  lost                                   11",
+        "    browser  queue_full                  10",
+        "    relay    \\u001b[31m                   1",
+        "  unexplained                         1,235",
+        "    22222222222222222222222222222222  1,235  0 to 1,234",
+        "sessions                                  2  1 ended, 1 open",
+        "relays                                    2  1 drained, 0 vanished",
+        "bus messages lost                         0",
+        "",
+        "NOT balanced: 1,235 updates unexplained",
+    ]
+
+
+def test_the_command_says_by_its_exit_status_whether_it_balances(
+    database: Database, run: Callable[..., Process]
+) -> None:
+    books = Books(database).relay(A).rows(ONE, [0, 1, 2])
+    process = run("-m", "atomwire", "account", "--database-url", database.url)
+    assert process.wait() == 0
+    assert process.lines[-1] == "balanced: every update is accounted for\n"
+    books.ended(ONE, 4)
+    process = run("-m", "atomwire", "account", "--json", DATABASE_URL=database.url)
+    assert process.wait() == 1
+    (line,) = process.lines
+    assert json.loads(line)["holes"] == [{"session": ONE, "first": 3, "last": 3}]
+
+
+def test_a_consumers_books_balance(bus: Bus, run: Callable[..., Process], database: Database) -> None:
+    consumer = start(run, bus, database)
+    for seq in range(5):
+        bus.publish(update(seq))
+    bus.publish(ledger(lost=[{"first": 5, "last": 6, "reason": "queue_full"}]), LEDGER_TOPIC)
+    bus.publish(ledger(1, lost=[{"first": 7, "last": 7, "reason": "too_large"}], place="relay"), LEDGER_TOPIC)
+    bus.publish(ledger(2, end=True, next_seq=8, reason="closed"), LEDGER_TOPIC)
+    bus.publish(relay_end(3, atom_updates=5), LEDGER_TOPIC)
+    eventually(lambda: database.rows("SELECT ended FROM relays") == [("drained",)])
+    # While the consumer has the database open.
+    process = run("-m", "atomwire", "account", "--json", DATABASE_URL=database.url)
+    assert process.wait() == 0, process.lines
+    account = json.loads(process.lines[0])
+    assert outcome(account) == ({"browser queue_full": 2, "relay too_large": 1}, [])
+    assert account["relays"] == {"known": 1, "drained": 1, "vanished": 0}
+    consumer.stop()
+
+
+def test_a_database_that_does_not_exist_is_not_made(run: Callable[..., Process], sqlite: Database) -> None:
+    process = run("-m", "atomwire", "account", DATABASE_URL=sqlite.url)
+    assert process.wait() == 64
+    assert process.lines == ["atomwire: --database-url (DATABASE_URL): the SQLite file does not exist\n"]
+    with pytest.raises(sa.exc.OperationalError):
+        sa.create_engine(sqlite.url.replace("///", "///file:") + "?mode=ro&uri=true").connect()
+
+
+def test_a_database_without_books_is_left_alone(database: Database, run: Callable[..., Process]) -> None:
+    database.execute("CREATE TABLE atom_updates (session TEXT)")
+    process = run("-m", "atomwire", "account", DATABASE_URL=database.url)
+    assert process.wait() == 1
+    assert process.lines == ["atomwire: the database has no books: no consumer has written to it\n"]
+    assert database.count() == 0
+
+
+def test_a_database_that_cannot_be_read_is_said(
+    database: Database, run: Callable[..., Process], sqlite: Database
+) -> None:
+    if "sqlite" in database.url:
+        with sqlite3.connect(":memory:"), open(sqlite.url.removeprefix("sqlite:///"), "wb") as file:  # noqa: PTH123
+            file.write(b"no database " * 1000)
+        url = sqlite.url
+    else:
+        url = f"{database.url}_elsewhere"
+    process = run("-m", "atomwire", "account", DATABASE_URL=url)
+    assert process.wait() == 1
+    (line,) = process.lines
+    assert line.startswith("atomwire: the database cannot be read: ")
+    assert "a-password" not in line
+
+
+def test_unknown_arguments_are_named(run: Callable[..., Process]) -> None:
+    process = run("-m", "atomwire", "account", "--bus=x", DATABASE_URL="mysql://user:a-password@host/db")
+    assert process.wait() == 64
+    assert process.lines == [
+        "atomwire: unknown argument --bus\n",
+        "atomwire: --database-url (DATABASE_URL): neither sqlite:// nor postgresql://\n",
+    ]
+
+
+def test_a_hundred_thousand_rows_are_read_in_the_order_of_their_key(sqlite: Database) -> None:
+    books = Books(sqlite)
+    books.relay(A).rows(ONE, range(50_000)).rows(TWO, range(50_001), first=50_000).ended(TWO, 50_002)
+    assert books.read()["unexplained"] == 1
+    plan = [detail for *_, detail in sqlite.rows(f"EXPLAIN QUERY PLAN {MISSING}")]
+    scans = [step for step in plan if step.startswith("SCAN")]
+    # Of all rows there is one pass, over their key alone; and what follows looks single ones up.
+    of_rows = [step for step in scans if "atom_updates" in step]
+    assert of_rows == ["SCAN atom_updates USING COVERING INDEX sqlite_autoindex_atom_updates_1"]
+    looked_up = [step for step in plan if re.match("SEARCH (atom_updates|earlier|later|sessions)", step)]
+    assert len(looked_up) >= 4
+    assert all("session=?" in step for step in looked_up)
+    # Sorted is only what is missing.
+    assert [step for step in plan if "TEMP B-TREE" in step] == [
+        "USE TEMP B-TREE FOR GROUP BY",
+        "USE TEMP B-TREE FOR ORDER BY",
+    ]
