@@ -95,7 +95,7 @@ async fn measure(flags: &Flags, consumer: Consumer, sink: &str) -> Result<Outcom
     let database = directory.join("rows.sqlite");
     let spans = if let Consumer::Atomwire(spans) = consumer { spans } else { Spans::None };
     let target = Target::relay(&flags.relay, spans, sink).await?;
-    let _consumer = start(flags, consumer, &target.bus, &database, sink)?;
+    let _consumer = start(flags, consumer, &target, &database, sink)?;
     while target.metrics()?.get("atomwire_bus_subscriptions").is_none_or(|count| *count == 0) {
         sleep(Duration::from_millis(20)).await;
     }
@@ -133,12 +133,13 @@ async fn measure(flags: &Flags, consumer: Consumer, sink: &str) -> Result<Outcom
     })
 }
 
-fn start(flags: &Flags, consumer: Consumer, bus: &str, database: &Path, sink: &str) -> Result<Child> {
+fn start(flags: &Flags, consumer: Consumer, target: &Target, database: &Path, sink: &str) -> Result<Child> {
+    let Target { bus, replay, .. } = target;
     let mut command = Command::new(&flags.python);
     match consumer {
         Consumer::Atomwire(spans) => {
             let url = format!("sqlite:///{}", database.display());
-            command.args(["-m", "atomwire", "--bus", bus, "--database-url", &url]);
+            command.args(["-m", "atomwire", "--bus", bus, "--replay", replay, "--database-url", &url]);
             if spans == Spans::None {
                 command.env("OTEL_TRACES_EXPORTER", "none");
             }

@@ -25,6 +25,8 @@ pub(crate) struct Target {
     pub(crate) listen: String,
     /// The endpoint of its bus.
     pub(crate) bus: String,
+    /// The relay's replay endpoint; empty for the forwarder, which has none.
+    pub(crate) replay: String,
 }
 
 impl Target {
@@ -58,9 +60,10 @@ impl Target {
             let entry: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
             if let (Some(listen), Some(bus)) = (entry["listen"].as_str(), entry["bus"].as_str()) {
                 let (listen, bus) = (listen.to_owned(), bus.to_owned());
+                let replay = entry["replay"].as_str().unwrap_or_default().to_owned();
                 // Read on, or the pipe would fill up.
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                return Ok(Self { child, listen, bus });
+                return Ok(Self { child, listen, bus, replay });
             }
         }
         Err("the target ended before it listened".into())
