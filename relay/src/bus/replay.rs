@@ -1,5 +1,6 @@
 //! The replay window: the last messages of each topic, bounded in bytes over all topics.
 
+use super::LEDGER_TOPIC;
 use bytes::Bytes;
 use lru::LruCache;
 use std::collections::VecDeque;
@@ -15,6 +16,32 @@ const OVERHEAD: usize = 64;
 
 /// An answer's payloads take about this much at the most; who wants more asks again.
 pub(super) const ANSWER_BYTES: usize = 1024 * 1024;
+
+/// One byte in so many is for the ledger alone.
+const LEDGER_SHARE: usize = 8;
+
+/// The updates' window and the ledger's own: its messages are few, each may account for thousands of updates,
+/// and a burst of updates must not push them out.
+#[derive(Debug)]
+pub(super) struct Windows {
+    pub(super) updates: Window,
+    ledger: Window,
+}
+
+impl Windows {
+    pub(super) fn new(bytes: usize) -> Self {
+        let ledger = bytes / LEDGER_SHARE;
+        Self { updates: Window::new(bytes - ledger), ledger: Window::new(ledger) }
+    }
+
+    pub(super) fn of(&self, topic: &str) -> &Window {
+        if topic == LEDGER_TOPIC { &self.ledger } else { &self.updates }
+    }
+
+    pub(super) fn of_mut(&mut self, topic: &str) -> &mut Window {
+        if topic == LEDGER_TOPIC { &mut self.ledger } else { &mut self.updates }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -53,7 +80,7 @@ pub(super) struct Answer {
 }
 
 impl Window {
-    pub(super) fn new(most: usize) -> Self {
+    fn new(most: usize) -> Self {
         Self { topics: LruCache::new(TOPICS), order: VecDeque::new(), bytes: 0, most }
     }
 
@@ -104,8 +131,9 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, OVERHEAD, TOPICS, Window};
+    use super::{Answer, LEDGER_TOPIC, OVERHEAD, TOPICS, Window, Windows};
     use bytes::Bytes;
+    use std::sync::Arc;
 
     const WINDOW_BYTES: usize = 32 * 1024 * 1024;
 
@@ -133,6 +161,20 @@ mod tests {
         }
         assert!(window.order.len() < fits);
         assert_eq!(window.topics.len(), TOPICS.get());
+    }
+
+    #[test]
+    fn updates_do_not_push_out_the_ledger() {
+        let mut windows = Windows::new(8_000);
+        let note: Arc<str> = LEDGER_TOPIC.into();
+        windows.of_mut(&note).keep(&note, Bytes::from_static(b"{}"));
+        let topic: Arc<str> = "updates".into();
+        for _ in 0..1_000 {
+            windows.of_mut(&topic).keep(&topic, Bytes::from_static(b"{}"));
+        }
+        assert_eq!(windows.of(&note).since(&note, 0).payloads.len(), 1);
+        assert!(windows.of(&topic).since(&topic, 0).oldest > 0);
+        assert!(windows.updates.ends().all(|(topic, _)| topic != LEDGER_TOPIC));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The bus thread: publishes jobs in the order in which they came.
 
-use super::replay::{ANSWER_BYTES, Window};
+use super::replay::{ANSWER_BYTES, Windows};
 use super::{BindError, BusConfig, Job, LEDGER_TOPIC, Message, Origin, Settled, sockopt};
 use crate::config::SlowSubscribers;
 use crate::losses::Losses;
@@ -97,7 +97,7 @@ pub(super) struct Publisher {
     metrics: Arc<Metrics>,
     spans: Spans,
     room: Arc<Semaphore>,
-    window: Window,
+    windows: Windows,
     /// The one topic, when it is not a template.
     fixed_topic: Option<Arc<str>>,
     ledger_topic: Arc<str>,
@@ -114,7 +114,7 @@ impl Publisher {
         spans: Spans,
         room: Arc<Semaphore>,
     ) -> Self {
-        let window = Window::new(config.replay_bytes);
+        let windows = Windows::new(config.replay_bytes);
         let fixed_topic = config.topic.is_fixed().then(|| config.topic.of("").into());
         Self {
             config,
@@ -122,7 +122,7 @@ impl Publisher {
             metrics,
             spans,
             room,
-            window,
+            windows,
             fixed_topic,
             ledger_topic: LEDGER_TOPIC.into(),
             nodrop: false,
@@ -151,7 +151,7 @@ impl Publisher {
     }
 
     fn publish_end(&mut self) {
-        let topics = self.window.ends().filter(|(topic, _)| *topic != LEDGER_TOPIC).take(TOPICS_NAMED);
+        let topics = self.windows.updates.ends().take(TOPICS_NAMED);
         let end = message::relay_end(topics, &self.config.relay_id);
         self.publish_note(end);
     }
@@ -212,12 +212,12 @@ impl Publisher {
 
     /// Publishes one message; the answer is its `relay.seq`.
     fn send(&mut self, topic: &Arc<str>, mut payload: Vec<u8>) -> zmq::Result<u64> {
-        let relay_seq = self.window.next_seq(topic);
+        let relay_seq = self.windows.of_mut(topic).next_seq(topic);
         payload.extend_from_slice(relay_seq.to_string().as_bytes());
         payload.extend_from_slice(b"}}");
         let payload = Bytes::from(payload);
         self.send_parts(topic, &payload)?;
-        self.window.keep(topic, payload);
+        self.windows.of_mut(topic).keep(topic, payload);
         Ok(relay_seq)
     }
 
@@ -313,7 +313,7 @@ impl Publisher {
             ));
             return parts;
         };
-        let answer = self.window.since(topic, from_seq);
+        let answer = self.windows.of(topic).since(topic, from_seq);
         parts.push(Bytes::copy_from_slice(topic.as_bytes()));
         let head = format!(
             r#"{{"relay":"{}","first":{},"oldest":{},"next":{}}}"#,
