@@ -107,7 +107,7 @@ def test_an_empty_account_is_balanced(books: Books) -> None:
         "unexplained": 0,
         "holes": [],
         "relays": {"known": 0, "drained": 0, "vanished": 0},
-        "bus": {"messages_lost": 0},
+        "bus": {"messages_lost": 0, "unclaimed": 0},
     }
 
 
@@ -132,7 +132,7 @@ def test_an_account_of_everything(database: Database) -> None:
         "unexplained": 3,
         "holes": [{"session": TWO, "first": 1, "last": 3}],
         "relays": {"known": 3, "drained": 1, "vanished": 1},
-        "bus": {"messages_lost": 6},
+        "bus": {"messages_lost": 6, "unclaimed": 0},
     }
 
 
@@ -203,9 +203,25 @@ def test_a_gap_may_lie_in_any_topic_that_the_key_makes(books: Books) -> None:
     assert outcome(books.read()) == ({"bus gone": 2}, [])
 
 
-def test_a_lost_message_of_the_ledger_explains_one_hole_of_any_size(books: Books) -> None:
-    books.relay(A).rows(ONE, [0, 100, 200]).gap(A, 0, 0, "gone", LEDGER_TOPIC)
-    assert outcome(books.read()) == ({"bus gone": 99}, [(101, 199)])
+def test_a_lost_message_of_the_ledger_explains_anything_in_one_session(books: Books) -> None:
+    books.relay(A).rows(ONE, [0, 100, 200]).rows(TWO, [0, 10], first=3).gap(A, 0, 0, "gone", LEDGER_TOPIC)
+    assert outcome(books.read()) == ({"bus gone": 198}, [(1, 9)])
+
+
+def test_a_lost_message_of_the_ledger_leaves_the_gaps_of_updates_to_others(books: Books) -> None:
+    books.relay(A).rows(ONE, [0]).rows(TWO, [0], first=1).gap(A, 2, 5, "gone")
+    books.gap(A, 0, 0, "unreachable", LEDGER_TOPIC).rows(ONE, [1000], first=6).rows(TWO, [4], first=7)
+    assert outcome(books.read()) == ({"bus gone": 4, "bus unreachable": 998}, [])
+
+
+def test_lost_messages_that_no_hole_needs_are_told(books: Books) -> None:
+    books.relay(A).rows(ONE, [0]).gap(A, 1, 5).rows(ONE, [3], first=6)
+    books.gap(A, 7, 9).gap(A, 0, 1, topic=LEDGER_TOPIC)
+    account = books.read()
+    assert outcome(account) == ({"bus gone": 2}, [])
+    assert account["bus"] == {"messages_lost": 10, "unclaimed": 6}
+    shown = as_text(read_account(books.url))
+    assert "bus messages lost  10  6 of no known update: repeats, or ends of open sessions" in shown
 
 
 def test_a_relay_that_vanished_explains_what_is_missing_across_it(books: Books) -> None:

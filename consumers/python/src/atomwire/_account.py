@@ -94,6 +94,8 @@ class Account:
     relays_vanished: int = 0
     messages_lost: int = 0
     """By the relays' own count, since the first message that this database has."""
+    messages_unclaimed: int = 0
+    """Those of updates that no hole needed: repeats, or the last updates of sessions that have not ended."""
 
     @property
     def balanced(self) -> bool:
@@ -161,6 +163,7 @@ def _read(connection: sa.Connection) -> Account:
     for session, holes in groupby(unaccounted, lambda hole: hole.session):
         evidence.add_holes(holes, starts(session))
     explained, unexplained = evidence.judge()
+    account.messages_unclaimed = evidence.messages_left
     account.lost.update(explained)
     account.unexplained = sum(hole.last - hole.first + 1 for hole in unexplained)
     unexplained.sort(key=lambda hole: (hole.session, hole.first))

@@ -44,11 +44,17 @@ class _Gaps:
     """Those of one relay and topic, by their first message."""
 
     firsts: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
     left: list[int] = field(default_factory=list)
     """How many messages of each explain nothing yet."""
-    reasons: list[str] = field(default_factory=list)
     skip: list[int] = field(default_factory=list)
     """From each on, the next that may have any left."""
+
+    def begin(self) -> None:
+        """Have nothing explained yet."""
+        self.left = self.sizes.copy()
+        self.skip = list(range(1, len(self.firsts) + 1))
 
     def some_left(self, at: int) -> int:
         """Return the index of the first gap from `at` on with messages left."""
@@ -62,7 +68,7 @@ class _Gaps:
 
 
 class Evidence:
-    """Explains holes, each message of a gap standing for one update."""
+    """Explains holes: a message of a gap stands for one update, one of the ledger for any of a session's."""
 
     def __init__(self, relays: Iterable[tuple[str, str | None]]) -> None:
         """`relays`, in the order in which they appeared, with how each ended."""
@@ -74,14 +80,15 @@ class Evidence:
                 self._vanished.append(rank)
         self._gaps: defaultdict[int, dict[str, _Gaps]] = defaultdict(dict)
         self._holes: list[tuple[Hole, tuple[str, str] | None]] = []
+        self.messages_left = 0
+        """After `judge`: messages of updates that the bus lost and that explain nothing."""
 
     def add_gap(self, relay_id: str, topic: str, first: int, last: int, reason: str) -> None:
         """Add a gap; those of a topic come in the order of `first`."""
         gaps = self._gaps[self._ranks.get(relay_id, 0)].setdefault(topic, _Gaps())
         gaps.firsts.append(first)
-        gaps.left.append(last - first + 1)
+        gaps.sizes.append(last - first + 1)
         gaps.reasons.append(reason)
-        gaps.skip.append(len(gaps.firsts))
 
     def add_holes(self, holes: Iterable[Hole], starts: list[tuple[str, int]]) -> None:
         """Add a session's holes, and where (relay, number) relays took the session on."""
@@ -101,11 +108,26 @@ class Evidence:
 
     def judge(self) -> tuple[Counter[tuple[str, str]], list[Hole]]:
         """Return how many updates are explained, by place and reason, and the holes that are not."""
+        explained, unexplained = self._judge({})
+        if unexplained:
+            explained, unexplained = self._judge(self._by_ledger())
+        self.messages_left = sum(
+            left
+            for _, gaps in self._of_updates()
+            for left, reason in zip(gaps.left, gaps.reasons, strict=True)
+            if reason != "before"
+        )
+        return explained, unexplained
+
+    def _judge(self, by_ledger: dict[Hole, str]) -> tuple[Counter[tuple[str, str]], list[Hole]]:
+        for _, gaps in self._of_updates():
+            gaps.begin()
         explained: Counter[tuple[str, str]] = Counter()
         unexplained = []
         # The earliest end first, and each takes the earliest message that fits: no other order explains more.
         # Those that have another explanation take what is left.
-        for hole, otherwise in sorted(self._holes, key=self._urgency):
+        holes = [(hole, otherwise, by_ledger.get(hole)) for hole, otherwise in self._holes]
+        for hole, otherwise, reason_of_ledger in sorted(holes, key=self._urgency):
             first = hole.first
             for reason, count in self._take(hole):
                 explained["bus", reason] += count
@@ -114,11 +136,41 @@ class Evidence:
                 continue
             if otherwise is not None:
                 explained[otherwise] += hole.last - first + 1
-            elif (reason_of_ledger := self._take_ledger(hole)) is not None:
+            elif reason_of_ledger is not None:
                 explained["bus", reason_of_ledger] += hole.last - first + 1
             else:
                 unexplained.append(replace(hole, first=first))
         return explained, unexplained
+
+    def _by_ledger(self) -> dict[Hole, str]:
+        """Return the holes that lost messages of the ledger may have told of.
+
+        One belongs to one session, and may tell of any of its numbers. Which, nobody knows, so the sessions
+        that miss most get them, and the gaps of the updates are left to the others.
+        """
+        sessions: defaultdict[str, list[Hole]] = defaultdict(list)
+        for hole, otherwise in self._holes:
+            if otherwise is None:
+                sessions[hole.session].append(hole)
+        ledgers = {
+            rank: topics[LEDGER_TOPIC] for rank, topics in self._gaps.items() if LEDGER_TOPIC in topics
+        }
+        for gaps in ledgers.values():
+            gaps.begin()
+        told: dict[Hole, str] = {}
+        for holes in sorted(sessions.values(), key=lambda it: sum(hole.first - hole.last - 1 for hole in it)):
+            reasons: dict[int, str] = {}
+            for hole in holes:
+                low, high = self._span(hole)
+                for rank in range(low, high + 1):
+                    gaps = ledgers.get(rank)
+                    if rank not in reasons and gaps and (at := gaps.some_left(0)) < len(gaps.firsts):
+                        gaps.left[at] -= 1
+                        reasons[rank] = gaps.reasons[at]
+                    if rank in reasons:
+                        told[hole] = reasons[rank]
+                        break
+        return told
 
     def _span(self, hole: Hole) -> tuple[int, int]:
         """Return the first and last relay that may have had the hole's updates."""
@@ -132,27 +184,27 @@ class Evidence:
         came_before = relay_id == hole.later.relay_id and hole.end < end
         return low <= self._ranks.get(relay_id, -1) <= high and not came_before
 
-    def _urgency(self, entry: tuple[Hole, tuple[str, str] | None]) -> tuple[bool, int, float]:
-        hole, otherwise = entry
+    def _urgency(
+        self, entry: tuple[Hole, tuple[str, str] | None, str | None]
+    ) -> tuple[bool, bool, int, float]:
+        hole, otherwise, by_ledger = entry
         seq = hole.later.relay_seq
-        return otherwise is not None, self._span(hole)[1], inf if seq is None else seq
+        return otherwise is not None, by_ledger is not None, self._span(hole)[1], inf if seq is None else seq
 
-    def _between(self, hole: Hole) -> Iterator[tuple[int, str, _Gaps]]:
-        low, high = self._span(hole)
-        for rank in range(low, high + 1):
+    def _of_updates(self, low: int = 0, high: int | None = None) -> Iterator[tuple[tuple[int, str], _Gaps]]:
+        for rank in range(low, len(self._ranks) if high is None else high + 1):
             for topic, gaps in self._gaps.get(rank, {}).items():
-                yield rank, topic, gaps
+                if topic != LEDGER_TOPIC:
+                    yield (rank, topic), gaps
 
     def _take(self, hole: Hole) -> Iterator[tuple[str, int]]:
         """Use up messages of gaps that lie where the hole is."""
         wanted = hole.last - hole.first + 1
-        for rank, topic, gaps in self._between(hole):
-            if topic == LEDGER_TOPIC:
-                continue
+        for place, gaps in self._of_updates(*self._span(hole)):
             at, end = 0, len(gaps.firsts)
-            if (rank, topic) == (self._ranks.get(hole.earlier.relay_id or ""), hole.earlier.topic):
+            if place == (self._ranks.get(hole.earlier.relay_id or ""), hole.earlier.topic):
                 at = bisect_right(gaps.firsts, hole.earlier.relay_seq or 0)
-            if (rank, topic) == (self._ranks.get(hole.later.relay_id or ""), hole.later.topic):
+            if place == (self._ranks.get(hole.later.relay_id or ""), hole.later.topic):
                 end = bisect_left(gaps.firsts, hole.later.relay_seq or 0)
             while wanted and (at := gaps.some_left(at)) < end:
                 count = min(wanted, gaps.left[at])
@@ -161,11 +213,3 @@ class Evidence:
                 yield gaps.reasons[at], count
             if not wanted:
                 return
-
-    def _take_ledger(self, hole: Hole) -> str | None:
-        """Use up a message of the ledger: one accounts for a whole run of updates."""
-        for _, topic, gaps in self._between(hole):
-            if topic == LEDGER_TOPIC and (at := gaps.some_left(0)) < len(gaps.firsts):
-                gaps.left[at] -= 1
-                return gaps.reasons[at]
-        return None

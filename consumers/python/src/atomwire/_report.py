@@ -35,7 +35,7 @@ def as_json(account: Account) -> dict[str, Any]:
             "drained": account.relays_drained,
             "vanished": account.relays_vanished,
         },
-        "bus": {"messages_lost": account.messages_lost},
+        "bus": {"messages_lost": account.messages_lost, "unclaimed": account.messages_unclaimed},
     }
 
 
@@ -59,7 +59,7 @@ def as_text(account: Account) -> str:
     lines += [
         ("sessions", sessions["known"], f"{sessions['ended']:,} ended, {sessions['open']:,} open"),
         ("relays", relays["known"], f"{relays['drained']:,} drained, {relays['vanished']:,} vanished"),
-        ("bus messages lost", account.messages_lost, ""),
+        ("bus messages lost", account.messages_lost, _unclaimed(account.messages_unclaimed)),
     ]
     labels = max(len(label) for label, _, _ in lines)
     counts = max(len(f"{count:,}") for _, count, _ in lines)
@@ -68,6 +68,10 @@ def as_text(account: Account) -> str:
     if not account.balanced:
         verdict = f"NOT balanced: {account.unexplained:,} updates unexplained"
     return "\n".join([*table, "", verdict])
+
+
+def _unclaimed(messages: int) -> str:
+    return f"{messages:,} of no known update: repeats, or ends of open sessions" if messages else ""
 
 
 def _plain(reason: str) -> str:
