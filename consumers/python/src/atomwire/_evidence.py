@@ -155,18 +155,18 @@ class Evidence:
         ledgers = {
             rank: topics[LEDGER_TOPIC] for rank, topics in self._gaps.items() if LEDGER_TOPIC in topics
         }
-        for gaps in ledgers.values():
-            gaps.begin()
+        for one in ledgers.values():
+            one.begin()
         told: dict[Hole, str] = {}
         for holes in sorted(sessions.values(), key=lambda it: sum(hole.first - hole.last - 1 for hole in it)):
             reasons: dict[int, str] = {}
             for hole in holes:
                 low, high = self._span(hole)
                 for rank in range(low, high + 1):
-                    gaps = ledgers.get(rank)
-                    if rank not in reasons and gaps and (at := gaps.some_left(0)) < len(gaps.firsts):
-                        gaps.left[at] -= 1
-                        reasons[rank] = gaps.reasons[at]
+                    ledger = ledgers.get(rank)
+                    if rank not in reasons and ledger and (at := ledger.some_left(0)) < len(ledger.firsts):
+                        ledger.left[at] -= 1
+                        reasons[rank] = ledger.reasons[at]
                     if rank in reasons:
                         told[hole] = reasons[rank]
                         break
