@@ -20,6 +20,17 @@ export default defineConfig({
         },
       },
       {
+        test: {
+          name: 'pages',
+          environment: 'node',
+          include: ['tests/pages/**/*.test.ts'],
+          globalSetup: ['tests/pages/stage/requireRelay.ts'],
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+          expect: { poll: { timeout: 10_000 } },
+        },
+      },
+      {
         optimizeDeps: {
           // The pre-bundler would move the JavaScript away from the .wasm file that it finds by its own URL.
           exclude: ['atomwire'],

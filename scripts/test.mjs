@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import {
+  buildBench,
   buildDemo,
   buildEmitter,
   buildRelay,
@@ -51,6 +52,7 @@ const stages = {
     await show(venv('pytest'), ['consumers/python']);
   },
   async typescript() {
+    await buildRelay();
     await buildEmitter();
     for (const room of ['emitter-wasm', 'emitter-wasm/tests', 'web-demo', 'e2e'])
       await show('npx', ['tsc', '--noEmit', '--project', room]);
@@ -63,6 +65,7 @@ const stages = {
   },
   async e2e() {
     await buildRelay();
+    await buildBench();
     await buildEmitter();
     await buildDemo();
     await show('npm', ['test', '--workspace', 'e2e']);

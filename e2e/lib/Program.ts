@@ -74,6 +74,11 @@ export class Program {
     return line;
   }
 
+  /** Sends a signal, and waits for nothing. */
+  signal(signal: NodeJS.Signals): void {
+    if (this.end === undefined) this.#kill(signal);
+  }
+
   /** Waits for its end. */
   async ended(): Promise<number | string> {
     return this.#ended;

@@ -13,7 +13,12 @@ const ARGS = [
 ];
 
 export async function launchBrowser(): Promise<Browser> {
-  return chromium.launch({ executablePath: chromiumProgram, args: ARGS });
+  return chromium.launch({
+    executablePath: chromiumProgram,
+    args: ARGS,
+    // Playwright would switch off what every user has.
+    ignoreDefaultArgs: ['--disable-back-forward-cache'],
+  });
 }
 
 /** What the pages of a context complained of. */

@@ -20,12 +20,32 @@ export class Consumer {
     this.database = database;
   }
 
-  /** Starts it on a relay's bus; `otlp` is where its spans go. */
-  static async start(bus: string, database: Database, otlp: string): Promise<Consumer> {
-    const args = ['-m', 'atomwire', '--bus', bus, '--database-url', database.url];
-    const program = new Program(python, args, { env: { OTEL_EXPORTER_OTLP_ENDPOINT: otlp } });
+  /** Starts it behind a relay; `otlp` is where its spans go, if anywhere. */
+  static async start(
+    { bus, replay }: { bus: string; replay: string },
+    database: Database,
+    otlp?: string,
+  ): Promise<Consumer> {
+    const args = ['-m', 'atomwire', '--bus', bus, '--replay', replay, '--database-url', database.url];
+    const env = otlp ? { OTEL_EXPORTER_OTLP_ENDPOINT: otlp } : { OTEL_TRACES_EXPORTER: 'none' };
+    const program = new Program(python, args, { env });
     await until('the consumer subscribes', () => program.line('subscribed'));
     return new Consumer(program, database);
+  }
+
+  /** Stops it as it is, or lets it go on. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#program.signal(signal);
+  }
+
+  /** Ends it in the middle of whatever it does. */
+  async kill(): Promise<void> {
+    await this.#program.stop('SIGKILL');
+  }
+
+  /** For checks: throws once it has ended. */
+  mustRun(): void {
+    this.#program.mustRun();
   }
 
   /** Lets it finish, its last spans included. */

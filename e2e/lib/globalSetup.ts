@@ -12,23 +12,33 @@ declare module 'vitest' {
     demo: string;
     /** The built page of `pages/writer`. */
     writer: string;
+    /** The built page of `pages/tab`. */
+    tab: string;
   }
 }
 
-/** Builds the tests' own page and serves it beside the demo. */
+/** The tests' own pages. */
+const PAGES = ['writer', 'tab'] as const;
+
+/** Builds the tests' own pages and serves them beside the demo. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   requireBuilt();
-  const built = await mkdtemp(join(tmpdir(), 'atomwire-e2e-'));
-  await build({
-    root: at('e2e/pages/writer'),
-    configFile: false,
-    logLevel: 'warn',
-    build: { outDir: built, emptyOutDir: true },
-  });
-  const sites = await Promise.all([serve(at('web-demo/dist')), serve(built)]);
-  const [demo, writer] = sites;
+  const demo = await serve(at('web-demo/dist'));
   project.provide('demo', demo.url);
-  project.provide('writer', writer.url);
+  const sites = [demo];
+  const built = await mkdtemp(join(tmpdir(), 'atomwire-e2e-'));
+  for (const page of PAGES) {
+    const outDir = join(built, page);
+    await build({
+      root: at('e2e/pages', page),
+      configFile: false,
+      logLevel: 'warn',
+      build: { outDir, emptyOutDir: true },
+    });
+    const site = await serve(outDir);
+    sites.push(site);
+    project.provide(page, site.url);
+  }
   return async () => {
     await Promise.all(sites.map((site) => site.close()));
     await rm(built, { recursive: true, force: true });

@@ -7,6 +7,7 @@ export const at = (...parts: string[]): string => join(root, ...parts);
 
 export const python: string = at('.venv', 'bin', 'python');
 export const relayProgram: string = at('target', 'release', 'atomwire-relay');
+export const benchProgram: string = at('target', 'release', 'atomwire-bench');
 /** A script of this folder that plays a part in somebody else's language. */
 export const peer = (name: string): string => at('e2e', 'peers', name);
 
@@ -16,6 +17,7 @@ export const chromiumProgram: string = process.env.CHROMIUM ?? '/usr/bin/chromiu
 export function requireBuilt(): void {
   const missing = [
     [relayProgram, 'cargo build --release --locked -p atomwire-relay'],
+    [benchProgram, 'cargo build --release --locked -p atomwire-bench'],
     [at('emitter-wasm/dist/index.js'), 'npm run build --workspace atomwire'],
     [at('web-demo/dist/index.html'), 'npx vite build'],
     [python, "python3 -m venv .venv && .venv/bin/pip install -e 'consumers/python[e2e]'"],

@@ -31,6 +31,8 @@ export interface TraceSummary {
 export class Relay {
   #addresses = ANY;
   #program: Program | undefined;
+  /** New at each start. */
+  id = '';
   readonly #env: Record<string, string>;
 
   private constructor(env: Record<string, string>) {
@@ -54,6 +56,7 @@ export class Relay {
     const dev = await until('the relay receives OTLP', () =>
       program.log.find((line) => line.otlp_grpc !== undefined),
     );
+    this.id = String(ready.relay_id);
     this.#addresses = {
       listen: String(ready.listen),
       bus: String(ready.bus),
@@ -63,9 +66,14 @@ export class Relay {
     };
   }
 
+  /** Ends it, and says how it ended. */
+  async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | string | undefined> {
+    return this.#program?.stop(signal);
+  }
+
   /** Ends it, by itself (SIGTERM: it says goodbye to its clients) or not (SIGKILL). */
   async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
-    const end = await this.#program?.stop(signal);
+    const end = await this.end(signal);
     if (signal === 'SIGTERM' && end !== 0) {
       throw new Error(`the relay ended with ${end}:\n${this.#program?.stderr}`);
     }
@@ -84,15 +92,21 @@ export class Relay {
     return this.#addresses.bus;
   }
 
+  /** Where consumers ask for what they missed. */
+  get replay(): string {
+    return this.#addresses.replay;
+  }
+
   /** Where `--dev` receives OTLP by gRPC. */
   get otlp(): string {
     return `http://${this.#addresses.otlpGrpc}`;
   }
 
-  /** A counter or gauge without labels; 0 where it is not there. */
+  /** A counter or gauge, over all of its labels; 0 where it is not there. */
   async metric(name: string): Promise<number> {
     const text = await (await fetch(`${this.url}/metrics`)).text();
-    return Number(new RegExp(`^atomwire_${name} (\\S+)$`, 'm').exec(text)?.[1] ?? 0);
+    const values = text.matchAll(new RegExp(`^atomwire_${name}(?:{.*})? (\\S+)$`, 'gm'));
+    return [...values].reduce((sum, [, value]) => sum + Number(value), 0);
   }
 
   /** Waits until that many subscriptions have arrived at the bus. */

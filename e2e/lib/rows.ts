@@ -69,12 +69,4 @@ export class Database {
     );
     return row?.next ?? 0;
   }
-
-  /** Sequence numbers that this table (`session_losses`, `bus_gaps`) says are missing. */
-  async missing(table: 'session_losses' | 'bus_gaps', where = 'TRUE'): Promise<number> {
-    const [row] = await this.query<{ missing: number }>(
-      `SELECT COALESCE(SUM(last_seq - first_seq + 1), 0) AS missing FROM ${table} WHERE ${where}`,
-    );
-    return row?.missing ?? 0;
-  }
 }

@@ -31,7 +31,7 @@ export const test = base
   })
   .extend('consumer', async ({ relay, directory, onTestFinished }) => {
     const database = new Database(join(directory, 'rows.sqlite'));
-    const consumer = await Consumer.start(relay.bus, database, relay.otlp);
+    const consumer = await Consumer.start(relay, database, relay.otlp);
     onTestFinished(async () => {
       await consumer.stop();
     });

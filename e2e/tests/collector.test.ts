@@ -22,7 +22,7 @@ test('a collector that nobody here wrote receives the same trace', async ({
   const relay = await Relay.start({ OTEL_EXPORTER_OTLP_ENDPOINT: rotel.otlp });
   onTestFinished(() => relay.stop());
   const database = new Database(join(directory, 'rows.sqlite'));
-  const consumer = await Consumer.start(relay.bus, database, rotel.otlp);
+  const consumer = await Consumer.start(relay, database, rotel.otlp);
   onTestFinished(async () => {
     await consumer.stop();
   });

@@ -1,4 +1,4 @@
-/** The emitter's account. At every moment `created = acknowledged + pending + the sum of lost`. */
+/** The account of this page's session. At every moment `created = acknowledged + pending + the sum of lost`. */
 export interface EmitterStats {
   /**
    * `loading` the module; `connecting` to the relay; `connected`; `waiting` for the next try or for the page
@@ -13,7 +13,8 @@ export interface EmitterStats {
   pending: number;
   /**
    * Those that nobody will receive, by reason; reasons that did not occur are absent. `queue_full`: the relay
-   * was away for longer than the queue lasts. `too_large`: over the protocol's limits. `rejected`: the relay
+   * was away for longer than the queue lasts. `too_large`: over the protocol's limits. `not_serializable`: as
+   * `unserializable: 'drop'` asks. `rejected`: the relay
    * did not want it. `page_closed`: the session ended before it could be sent. `emitter_failed`: see
    * `onDiagnostic`.
    */

@@ -8,6 +8,10 @@ use web_sys::Performance;
 /// 100 ms where a browser resists fingerprinting, so less would see jumps that are none.
 const JUMP: f64 = 1_000.0;
 
+/// For so long, in milliseconds, a write trusts what the last one saw: a look at the wall clock costs a burst
+/// of writes a tenth of each. A machine that slept within it is found out by the next event.
+const TRUST: f64 = 1.0;
+
 /// `performance.now()`, which is fine-grained and never goes back, on an origin that is corrected when
 /// it turns out wrong: in several browsers it stands still while the machine sleeps.
 #[derive(Debug)]
@@ -15,12 +19,14 @@ pub(crate) struct Clock {
     performance: Performance,
     /// The Unix time, in milliseconds, at which `performance.now()` would have been zero.
     origin: f64,
+    /// When a write last looked, on the scale of `performance.now()`.
+    looked_at: f64,
 }
 
 impl Clock {
     pub(crate) fn new(performance: Performance) -> Self {
         let origin = performance.time_origin();
-        let mut clock = Self { performance, origin };
+        let mut clock = Self { performance, origin, looked_at: f64::NEG_INFINITY };
         clock.correct();
         clock
     }
@@ -42,5 +48,14 @@ impl Clock {
             self.origin += drift;
         }
         jumped
+    }
+
+    /// The same for a write that ended when `performance.now()` was `millis`, a moment ago as a rule.
+    pub(crate) fn correct_after(&mut self, millis: f64) -> bool {
+        if (millis - self.looked_at).abs() < TRUST {
+            return false;
+        }
+        self.looked_at = millis;
+        (Date::now() - (self.origin + millis)).abs() > JUMP && self.correct()
     }
 }

@@ -16,9 +16,22 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub fn guard(this: &Host, callback: &Function) -> Function;
 
-    /// Something that a person should know.
+    /// Something that a person should know. Losses come under the name of their reason, without words.
     #[wasm_bindgen(method)]
     pub fn diagnose(this: &Host, kind: &str, message: &str);
+
+    /// Sends the body of a last request (PROTOCOL.md, section 11), which outlives the page.
+    #[wasm_bindgen(method)]
+    pub fn post(this: &Host, body: &[u8]);
+
+    /// The browser knows that the relay cannot be reached.
+    #[wasm_bindgen(method, getter)]
+    pub fn offline(this: &Host) -> bool;
+
+    /// What this page leaves behind is kept for the next one, which goes on with the session. Whoever keeps
+    /// it also decides whether a page that comes back may go on: it calls `resume`.
+    #[wasm_bindgen(method, getter)]
+    pub fn kept(this: &Host) -> bool;
 
     /// The socket in use, for the host to close after a trap.
     #[wasm_bindgen(method, setter)]

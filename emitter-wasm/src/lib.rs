@@ -7,6 +7,7 @@
 mod clock;
 mod hex;
 mod host;
+mod page;
 mod session;
 mod shell;
 

@@ -4,7 +4,8 @@ use crate::Host;
 use crate::hex;
 use crate::shell::{Record, Shell};
 use atomwire_wire::LostReason;
-use js_sys::{Object, Reflect};
+use atomwire_wire::emitter::{Config, Emitter, WhenFull};
+use js_sys::{Object, Reflect, Uint8Array};
 use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -15,14 +16,62 @@ pub struct Session(Rc<RefCell<Shell>>);
 
 #[wasm_bindgen]
 impl Session {
-    /// Starts a session and connects. `resource` holds OpenTelemetry resource attributes, keys and values
-    /// alternating, a NUL after each; `token` is empty where the relay asks for none.
+    /// Starts a session and connects; or goes on with what an earlier page `left` of its own, and ends it
+    /// once all of that is settled.
+    ///
+    /// - `token` is empty where the relay asks for none.
+    /// - `resource`: OpenTelemetry resource attributes, keys and values alternating, a NUL after each.
+    /// - `identity`: 48 random bytes, the session's id and its seed.
+    /// - `max_updates`, `max_bytes`: what may be pending; `drop_oldest` says what is lost beyond that.
+    /// - `keys`: in the order in which `intern` was asked for them.
+    /// - `frames`: what `journal` gave, in that order; some of the oldest or newest may be missing.
+    /// - `end`: the number of updates that the page made, as far as it could say.
+    /// - `expired`: they are reported lost as `page_closed` instead of sent.
     ///
     /// # Errors
-    /// When there is no page to live in: no `window`, no `performance`, no `crypto`.
+    /// When there is no page to live in (no `window`, no `performance`), or when `frames` are not what
+    /// `journal` gave.
     #[wasm_bindgen(constructor)]
-    pub fn new(host: Host, url: String, token: String, resource: &str) -> Result<Session, JsValue> {
-        Shell::start(host, url, token, resource).map(Self)
+    #[expect(clippy::too_many_arguments, reason = "an object would cost code for each of its fields")]
+    pub fn new(
+        host: Host,
+        url: String,
+        token: String,
+        resource: &str,
+        identity: &[u8],
+        max_updates: u32,
+        max_bytes: u32,
+        drop_oldest: bool,
+        left: bool,
+        keys: Vec<String>,
+        frames: Vec<Uint8Array>,
+        end: f64,
+        expired: bool,
+    ) -> Result<Session, JsValue> {
+        let (id, seed) = identity.split_first_chunk().ok_or("no session id")?;
+        let config = Config {
+            session_id: *id,
+            id_seed: seed.try_into().map_err(|_| "no id seed")?,
+            resource: attributes(resource),
+            token,
+            queue_updates: max_updates as usize,
+            queue_bytes: max_bytes as usize,
+            when_full: if drop_oldest { WhenFull::DropOldest } else { WhenFull::DropNewest },
+        };
+        if !left {
+            return Shell::start(host, url, Emitter::new(config), false).map(Self);
+        }
+        let keys = keys.into_iter().map(String::into_boxed_str).collect();
+        let frames: Vec<Vec<u8>> = frames.into_iter().map(|frame| frame.to_vec()).collect();
+        let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
+        let mut machine = Emitter::restore(config, keys, &frames).map_err(|malformed| malformed.0)?;
+        let restored = machine.settled() + machine.stats().created;
+        machine.lose((end as u64).saturating_sub(restored), LostReason::PageClosed);
+        if expired {
+            machine.give_up(LostReason::PageClosed);
+        }
+        machine.end();
+        Shell::start(host, url, machine, true).map(Self)
     }
 
     /// The index of `key` for `record`; none once the protocol's table of keys is full.
@@ -106,10 +155,37 @@ impl Session {
         self.0.borrow_mut().end();
     }
 
-    /// Ends the session now; what is pending is lost as `page_closed`.
-    pub fn abandon(&self) {
-        self.0.borrow_mut().abandon();
+    /// Ends the session now, with a last request or without a word; what is pending is lost as `page_closed`.
+    pub fn abandon(&self, last_request: bool) {
+        self.0.borrow_mut().abandon(last_request);
     }
+
+    /// Connects again, once the page is back from where its host has kept the session (see [`Host`]).
+    pub fn resume(&self) {
+        self.0.borrow_mut().resume();
+    }
+
+    /// What was made since the last call, in a form that `restore` takes; it may take several calls until
+    /// there is nothing more.
+    pub fn journal(&self) -> Option<Vec<u8>> {
+        self.0.borrow_mut().journal()
+    }
+
+    /// Every number below this is settled, and need not be kept any longer.
+    pub fn settled(&self) -> f64 {
+        self.0.borrow().settled() as f64
+    }
+}
+
+/// Keys and values, alternating, a NUL after each.
+fn attributes(mut text: &str) -> Vec<(String, String)> {
+    let mut attributes = Vec::new();
+    while let Some((key, rest)) = text.split_once('\0') {
+        let Some((value, rest)) = rest.split_once('\0') else { break };
+        attributes.push((key.to_owned(), value.to_owned()));
+        text = rest;
+    }
+    attributes
 }
 
 fn set(object: &Object, key: &str, value: &JsValue) {

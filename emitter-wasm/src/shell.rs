@@ -1,21 +1,15 @@
 //! Drives the session machine: one function takes every event, one timer serves every wait.
 
 use crate::clock::Clock;
+use crate::page::Page;
 use crate::{Host, hex};
-use atomwire_wire::emitter::{
-    Config, Emitter, Event as Heard, GATHER, Key, NewUpdate, Stats, Step, WhenFull,
-};
+use atomwire_wire::emitter::{Emitter, Event as Heard, GATHER, Key, NewUpdate, Stats, Step};
 use atomwire_wire::{LostReason, Micros, ParentContext, SUBPROTOCOL};
-use js_sys::{ArrayBuffer, Function, Math, Uint8Array};
+use js_sys::{ArrayBuffer, Math, Uint8Array};
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use wasm_bindgen::prelude::*;
-use web_sys::{BinaryType, Event, EventTarget, MessageEvent, WebSocket, Window};
-
-/// Updates that may be pending: three minutes of one write at every frame of a 60 Hz display.
-const QUEUE_UPDATES: usize = 10_000;
-/// Bytes that pending updates may take: 400 for each of those, and little beside a page's own memory.
-const QUEUE_BYTES: usize = 4 * 1024 * 1024;
+use web_sys::{BinaryType, Event, MessageEvent, PageTransitionEvent, WebSocket};
 
 /// Bytes left in the browser's own send buffer above which nothing is added to it: a second of a slow
 /// 2 Mbit/s uplink. What waits here instead can still be counted.
@@ -26,10 +20,13 @@ const BUFFERED_POLL: Micros = 100_000;
 const BUFFERED_STALL: Micros = 60_000_000;
 /// How long opening a connection may take. A browser alone would wait for minutes.
 const CONNECT_TIMEOUT: Micros = 20_000_000;
+/// Within this time the next try comes once the network, or a person, is back: not at once, since a
+/// building's network comes back for everybody.
+const RETURN: f64 = 1_000_000.0;
+/// A last request's body. Browsers let all requests of a page that outlive it have 64 KiB together; a little
+/// is left to the app's own.
+const LAST_REQUEST_BYTES: usize = 60 * 1024;
 
-/// What the page tells us, beside the socket.
-const WINDOW_EVENTS: [&str; 3] = ["pagehide", "pageshow", "online"];
-const DOCUMENT_EVENT: &str = "visibilitychange";
 const SOCKET_EVENTS: [&str; 3] = ["open", "message", "close"];
 
 /// One atom write as it crosses from JavaScript.
@@ -53,12 +50,15 @@ enum State {
     Open {
         welcomed: bool,
     },
-    /// Until the timer; the network's return shortens it unless the relay asked for it.
+    /// Until the timer, or offline until the network returns. Its return, and a person's, shorten it unless
+    /// the relay asked for it.
     Waiting {
         asked: bool,
     },
-    /// The page is out of sight for good or in the back/forward cache.
+    /// The page is in the back/forward cache, or gone.
     Away,
+    /// The browser has stopped the page, which may stay in memory.
+    Frozen,
     /// For ever: later updates are lost under this reason.
     Over(LostReason),
 }
@@ -67,46 +67,34 @@ enum State {
 pub(crate) struct Shell {
     machine: Emitter,
     clock: Clock,
+    /// A write saw the clock jump; the next event sees to it.
+    jumped: bool,
     host: Host,
-    window: Window,
+    page: Page,
     url: String,
     state: State,
     socket: Option<WebSocket>,
-    /// Takes every event, and the timer: the guarded form of `_handler`, which it keeps alive.
-    on_event: Function,
-    _handler: Closure<dyn FnMut(JsValue)>,
-    timer: Option<(i32, Micros)>,
     /// When the relay was last heard.
     heard_at: Micros,
     /// The send buffer was full when last looked at.
     congested: bool,
     ending: bool,
-    /// This outage was reported.
-    told: bool,
+    /// Updates made when the last request left.
+    requested: u64,
+    /// Reasons of loss that were told, as in [`LostReason::ALL`].
+    told: [bool; LostReason::ALL.len()],
 }
 
 impl Shell {
+    /// With `ending`, `machine` is to end once everything is settled.
     pub(crate) fn start(
         host: Host,
         url: String,
-        token: String,
-        resource: &str,
+        machine: Emitter,
+        ending: bool,
     ) -> Result<Rc<RefCell<Self>>, JsValue> {
         let window = web_sys::window().ok_or("no window")?;
         let clock = Clock::new(window.performance().ok_or("no performance")?);
-        let crypto = window.crypto()?;
-        let (mut session_id, mut id_seed) = ([0; 16], [0; 32]);
-        crypto.get_random_values_with_u8_array(&mut session_id)?;
-        crypto.get_random_values_with_u8_array(&mut id_seed)?;
-        let machine = Emitter::new(Config {
-            session_id,
-            id_seed,
-            resource: attributes(resource),
-            token,
-            queue_updates: QUEUE_UPDATES,
-            queue_bytes: QUEUE_BYTES,
-            when_full: WhenFull::DropNewest,
-        });
         let shell = Rc::new_cyclic(|shell: &Weak<RefCell<Self>>| {
             let shell = shell.clone();
             let handler = Closure::new(move |event: JsValue| {
@@ -114,25 +102,25 @@ impl Shell {
                     shell.borrow_mut().handle(event.dyn_into().ok());
                 }
             });
+            let on_event = host.guard(handler.as_ref().unchecked_ref());
             RefCell::new(Self {
                 machine,
                 clock,
+                jumped: false,
                 url,
-                window,
+                page: Page::new(window, on_event, handler),
                 state: State::Away,
                 socket: None,
-                on_event: host.guard(handler.as_ref().unchecked_ref()),
-                _handler: handler,
                 host,
-                timer: None,
                 heard_at: 0,
                 congested: false,
-                ending: false,
-                told: false,
+                ending,
+                requested: 0,
+                told: [false; LostReason::ALL.len()],
             })
         });
         let mut started = shell.borrow_mut();
-        started.listen();
+        started.page.listen();
         started.connect();
         drop(started);
         Ok(shell)
@@ -144,9 +132,11 @@ impl Shell {
 
     pub(crate) fn record(&mut self, record: &Record) {
         if let State::Over(reason) = self.state {
-            return self.machine.lose(1, reason);
+            return self.lose(1, reason);
         }
         let parent = self.parent(record);
+        // A machine that slept may write before any event tells us.
+        let jumped = self.clock.correct_after(record.start + record.duration);
         let end = self.clock.at(record.start + record.duration);
         let update = NewUpdate {
             key: record.key_index.map_or(Key::Inline(&record.key), Key::Index),
@@ -158,10 +148,19 @@ impl Shell {
             position: record.position,
         };
         self.machine.push(&update, end);
-        // Its frame goes in a task of its own: sending is no part of the app's write. While the send buffer
-        // is full, the timer looks after it already.
+        self.tell_losses();
+        if jumped {
+            self.jumped = true;
+            self.page.arm(end, end);
+        }
+        self.send_soon(end);
+    }
+
+    /// The frame goes in a task of its own: sending is no part of the app's write. While the send buffer is
+    /// full, the timer looks after it already.
+    fn send_soon(&mut self, now: Micros) {
         if matches!(self.state, State::Open { .. }) && !self.congested {
-            self.wake_by(end + GATHER);
+            self.page.wake_by(now + GATHER, now);
         }
     }
 
@@ -178,7 +177,19 @@ impl Shell {
 
     pub(crate) fn lose(&mut self, count: u64, reason: LostReason) {
         self.machine.lose(count, reason);
-        self.drive(self.clock.now());
+        self.tell_losses();
+        self.send_soon(self.clock.now());
+    }
+
+    /// The first loss of each reason is something that a person should know.
+    fn tell_losses(&mut self) {
+        let lost = self.machine.stats().lost;
+        for ((reason, count), told) in LostReason::ALL.into_iter().zip(lost).zip(&mut self.told) {
+            if count > 0 && !*told {
+                *told = true;
+                self.host.diagnose(reason.name(), "");
+            }
+        }
     }
 
     pub(crate) fn trace_id(&mut self, position: u64) -> String {
@@ -193,10 +204,18 @@ impl Shell {
         match self.state {
             State::Connecting | State::Open { welcomed: false } => "connecting",
             State::Open { welcomed: true } => "connected",
-            State::Waiting { .. } | State::Away => "waiting",
+            State::Waiting { .. } | State::Away | State::Frozen => "waiting",
             State::Over(LostReason::EmitterFailed) => "failed",
             State::Over(_) => "stopped",
         }
+    }
+
+    pub(crate) fn journal(&mut self) -> Option<Vec<u8>> {
+        self.machine.journal()
+    }
+
+    pub(crate) fn settled(&self) -> u64 {
+        self.machine.settled()
     }
 
     pub(crate) fn hurry(&mut self) {
@@ -210,69 +229,162 @@ impl Shell {
         self.drive(self.clock.now());
     }
 
-    pub(crate) fn abandon(&mut self) {
-        self.leave_socket();
+    /// Ends the session now, with a last request, or without a word to anybody.
+    pub(crate) fn abandon(&mut self, last_request: bool) {
+        if let State::Over(_) = self.state {
+            return;
+        }
+        self.go(State::Away);
+        if last_request {
+            self.last_request(!self.goes_on());
+        }
         self.stop(LostReason::PageClosed);
+        if last_request {
+            self.tell_losses();
+        }
+    }
+
+    /// The page is back, and nobody has taken its session.
+    pub(crate) fn resume(&mut self) {
+        if self.state == State::Away {
+            self.connect();
+        }
     }
 
     /// An event, or none for the timer.
     fn handle(&mut self, event: Option<Event>) {
-        if self.clock.correct() {
-            // The machine slept, or somebody set the clock: every deadline of this connection is void.
-            self.machine.clock_jumped();
-            self.machine.hurry();
-            if matches!(self.state, State::Open { .. }) {
-                return self.hang_up();
-            }
+        let jumped = self.clock.correct() | std::mem::take(&mut self.jumped);
+        if jumped {
+            self.jump();
         }
-        let Some(event) = event else { return self.timer() };
-        match &*event.type_() {
-            "visibilitychange" if self.hidden() => self.hurry(),
-            "pagehide" => self.page_hidden(),
-            "pageshow" if self.state == State::Away => self.connect(),
-            "online" if self.state == (State::Waiting { asked: false }) => self.connect(),
-            "open" => self.opened(),
-            "message" => self.heard(&event.unchecked_into()),
-            "close" => self.hang_up(),
+        match event {
+            Some(event) => self.event(event),
+            // A jump has set it anew.
+            None if jumped => {}
+            None => self.timer(),
+        }
+        self.tell_losses();
+    }
+
+    /// The machine slept, or somebody set the clock: every deadline is void.
+    fn jump(&mut self) {
+        self.machine.clock_jumped();
+        self.machine.hurry();
+        self.page.disarm();
+        match self.state {
+            State::Open { .. } => self.hang_up(),
+            State::Connecting => {
+                let now = self.clock.now();
+                self.page.arm(now + CONNECT_TIMEOUT, now);
+            }
+            State::Waiting { .. } => {
+                self.state = State::Waiting { asked: false };
+                self.hasten();
+            }
+            State::Away | State::Frozen | State::Over(_) => {}
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match (&*event.type_(), self.state) {
+            ("visibilitychange", _) if self.page.hidden() => self.hidden(),
+            ("visibilitychange" | "online", _) => self.hasten(),
+            ("pagehide", state) if !matches!(state, State::Away | State::Over(_)) => {
+                self.page_left(event.unchecked_into::<PageTransitionEvent>().persisted());
+            }
+            ("pageshow", State::Away) if !self.host.kept() => self.connect(),
+            // A frozen page cannot answer the relay.
+            ("freeze", state) if !matches!(state, State::Away | State::Over(_)) => {
+                self.go(State::Frozen);
+                self.last_request(false);
+            }
+            ("resume", State::Frozen) => self.connect(),
+            ("open", State::Connecting) => self.opened(),
+            ("message", State::Open { .. }) => self.heard(&event.unchecked_into()),
+            ("close", State::Connecting | State::Open { .. }) => self.hang_up(),
             _ => {}
         }
     }
 
     fn timer(&mut self) {
-        self.timer = None;
+        self.page.woken();
         match self.state {
             State::Waiting { .. } => self.connect(),
             State::Connecting => self.hang_up(),
             State::Open { .. } => self.drive(self.clock.now()),
-            State::Away | State::Over(_) => {}
+            State::Away | State::Frozen | State::Over(_) => {}
         }
     }
 
-    fn page_hidden(&mut self) {
+    /// The page may never be seen again: on telephones this is the last that one hears of it.
+    fn hidden(&mut self) {
+        match self.state {
+            State::Open { .. } => self.hurry(),
+            State::Connecting | State::Waiting { .. } => self.last_request(false),
+            State::Away | State::Frozen | State::Over(_) => {}
+        }
+    }
+
+    fn page_left(&mut self, persisted: bool) {
+        self.go(State::Away);
+        self.last_request(!persisted && !self.goes_on());
+    }
+
+    /// What the next page goes on with is not over.
+    fn goes_on(&self) -> bool {
+        self.host.kept() && !self.machine.all_settled()
+    }
+
+    /// Leaves the socket, with what it still takes: an open one would keep the page out of the back/forward
+    /// cache.
+    fn go(&mut self, state: State) {
+        self.hurry();
         if let State::Over(_) = self.state {
             return;
         }
-        self.hurry();
-        // An open socket would keep the page out of the back/forward cache.
-        self.hang_up();
-        if let State::Waiting { .. } = self.state {
-            self.disarm();
-            self.state = State::Away;
+        self.leave_socket();
+        self.machine.closed(self.clock.now(), 0.0);
+        self.page.disarm();
+        self.state = state;
+    }
+
+    /// What is unsettled leaves without the socket, unless it did so already.
+    fn last_request(&mut self, for_good: bool) {
+        let created = self.machine.stats().created;
+        if matches!(self.state, State::Over(_)) || !for_good && created == self.requested {
+            return;
+        }
+        if let Some(body) = self.machine.last_request(LAST_REQUEST_BYTES, for_good, self.clock.now()) {
+            self.requested = created;
+            self.host.post(&body);
+        }
+    }
+
+    /// The network or a person is back.
+    fn hasten(&mut self) {
+        if self.state == (State::Waiting { asked: false }) && !self.host.offline() {
+            let now = self.clock.now();
+            self.page.wake_by(now + (RETURN * Math::random()) as Micros, now);
         }
     }
 
     fn connect(&mut self) {
-        self.disarm();
+        self.page.disarm();
+        if self.host.offline() {
+            self.state = State::Waiting { asked: false };
+            return self.tell_disconnected();
+        }
         match WebSocket::new_with_str(&self.url, SUBPROTOCOL) {
             Ok(socket) => {
                 socket.set_binary_type(BinaryType::Arraybuffer);
                 for kind in SOCKET_EVENTS {
-                    self.watch(&socket, kind);
+                    self.page.watch(&socket, kind);
                 }
                 self.host.set_socket(Some(&socket));
                 self.socket = Some(socket);
                 self.state = State::Connecting;
-                self.arm(self.clock.now() + CONNECT_TIMEOUT);
+                let now = self.clock.now();
+                self.page.arm(now + CONNECT_TIMEOUT, now);
             }
             // Not a matter of the network: the address is wrong, or the page may not use it.
             Err(error) => {
@@ -304,16 +416,11 @@ impl Shell {
         match self.machine.receive(&frame, now) {
             Ok(Heard::Continue) => {
                 self.state = State::Open { welcomed: true };
-                self.told = false;
                 self.drive(now);
             }
             Ok(Heard::GoAway(message)) => {
                 self.host.diagnose("go_away", &message);
-                self.told = true;
-                self.hang_up();
-                if let State::Waiting { asked } = &mut self.state {
-                    *asked = true;
-                }
+                self.retry(true);
             }
             Err(malformed) => {
                 self.host.diagnose("protocol_error", malformed.0);
@@ -330,13 +437,13 @@ impl Shell {
                 if now.saturating_sub(self.heard_at) > BUFFERED_STALL {
                     return self.hang_up();
                 }
-                return self.arm(now + BUFFERED_POLL);
+                return self.page.arm(now + BUFFERED_POLL, now);
             }
             match self.machine.step(now) {
                 Step::Send(frame) => self.send(&frame),
                 Step::Close => return self.hang_up(),
-                Step::Wait(Some(at)) => return self.arm(at),
-                Step::Wait(None) => return self.disarm(),
+                Step::Wait(Some(at)) => return self.page.arm(at, now),
+                Step::Wait(None) => return self.page.disarm(),
             }
         }
     }
@@ -357,101 +464,42 @@ impl Shell {
     fn leave_socket(&mut self) {
         if let Some(socket) = self.socket.take() {
             for kind in SOCKET_EVENTS {
-                self.ignore(&socket, kind);
+                self.page.ignore(&socket, kind);
             }
             self.host.set_socket(None);
             let _ = socket.close();
         }
     }
 
+    fn hang_up(&mut self) {
+        self.retry(false);
+    }
+
     /// Leaves the socket, if it has not left us, and sees to what comes next. Its own close event may take
     /// minutes, so nobody waits for that.
-    fn hang_up(&mut self) {
+    fn retry(&mut self, asked: bool) {
         self.leave_socket();
         let now = self.clock.now();
-        let retry = self.machine.closed(now, Math::random());
-        if self.ending && self.machine.stats().pending == 0 {
+        let delay = self.machine.closed(now, Math::random());
+        if self.ending && self.machine.all_settled() {
             return self.stop(LostReason::PageClosed);
         }
-        let Some(delay) = retry else { return self.stop(LostReason::Rejected) };
-        self.state = State::Waiting { asked: false };
-        if !self.told {
-            self.told = true;
-            self.host.diagnose("disconnected", &["no connection to ", &self.url, ", trying again"].concat());
+        let Some(delay) = delay else { return self.stop(LostReason::Rejected) };
+        self.state = State::Waiting { asked };
+        if !asked {
+            self.tell_disconnected();
         }
-        self.arm(now + delay);
+        self.page.arm(now + delay, now);
+    }
+
+    fn tell_disconnected(&self) {
+        self.host.diagnose("disconnected", &["no connection to ", &self.url, ", trying again"].concat());
     }
 
     fn stop(&mut self, reason: LostReason) {
-        self.disarm();
+        self.page.disarm();
+        self.page.leave();
         self.machine.abandon(reason);
         self.state = State::Over(reason);
-        for kind in WINDOW_EVENTS {
-            self.ignore(&self.window, kind);
-        }
-        if let Some(document) = self.window.document() {
-            self.ignore(&document, DOCUMENT_EVENT);
-        }
     }
-
-    fn listen(&self) {
-        for kind in WINDOW_EVENTS {
-            self.watch(&self.window, kind);
-        }
-        if let Some(document) = self.window.document() {
-            self.watch(&document, DOCUMENT_EVENT);
-        }
-    }
-
-    fn watch(&self, target: &EventTarget, kind: &str) {
-        // It throws only where the callback is no function.
-        let _ = target.add_event_listener_with_callback(kind, &self.on_event);
-    }
-
-    fn ignore(&self, target: &EventTarget, kind: &str) {
-        let _ = target.remove_event_listener_with_callback(kind, &self.on_event);
-    }
-
-    fn hidden(&self) -> bool {
-        self.window.document().is_some_and(|document| document.hidden())
-    }
-
-    /// Sets the timer, unless it comes sooner anyway.
-    fn wake_by(&mut self, at: Micros) {
-        if self.timer.is_none_or(|(_, armed)| armed > at) {
-            self.arm(at);
-        }
-    }
-
-    /// Sets the one timer.
-    fn arm(&mut self, at: Micros) {
-        if self.timer.is_some_and(|(_, armed)| armed == at) {
-            return;
-        }
-        self.disarm();
-        let millis = at.saturating_sub(self.clock.now()).div_ceil(1_000);
-        let millis = i32::try_from(millis).unwrap_or(i32::MAX);
-        self.timer = self
-            .window
-            .set_timeout_with_callback_and_timeout_and_arguments_0(&self.on_event, millis)
-            .ok()
-            .map(|id| (id, at));
-    }
-
-    fn disarm(&mut self) {
-        if let Some((id, _)) = self.timer.take() {
-            self.window.clear_timeout_with_handle(id);
-        }
-    }
-}
-
-/// Keys and values, alternating, a NUL after each.
-fn attributes(mut text: &str) -> Vec<(String, String)> {
-    let mut attributes = Vec::new();
-    while let Some((key, rest)) = text.split_once('\0') {
-        let Some((value, rest)) = rest.split_once('\0') else { break };
-        attributes.push((key.to_owned(), value.to_owned()));
-        text = rest;
-    }
-    attributes
 }

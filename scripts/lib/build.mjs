@@ -57,6 +57,11 @@ export async function buildRelay() {
   await step('build the relay', 'cargo', ['build', '--release', '--locked', '-p', 'atomwire-relay']);
 }
 
+/** The load generator. */
+export async function buildBench() {
+  await step('build the load', 'cargo', ['build', '--release', '--locked', '-p', 'atomwire-bench']);
+}
+
 export async function buildEmitter() {
   const sources = [
     'emitter-wasm',

@@ -1,7 +1,9 @@
 //! Measures the relay and what is behind it. Run by hand; README.md beside this crate has the figures.
+//! `chaos` measures nothing: it is the load of the end-to-end tests.
 
-#![expect(clippy::print_stdout, reason = "a benchmark's output is its purpose")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark's output is its purpose")]
 
+mod chaos;
 mod clock;
 mod connection;
 mod forwarder;
@@ -35,6 +37,8 @@ enum Command {
     Idle(idle::Flags),
     /// From a client's write to the row that the Python consumer has committed.
     Row(row::Flags),
+    /// Sessions that survive what is done to their connections, and their account.
+    Chaos(chaos::Flags),
     /// The bare forwarder (the other commands start it).
     Forward,
 }
@@ -45,6 +49,7 @@ async fn main() -> Result<()> {
         Command::Relay(flags) => relay::run(&flags).await,
         Command::Idle(flags) => idle::run(&flags).await,
         Command::Row(flags) => row::run(&flags).await,
+        Command::Chaos(flags) => chaos::run(&flags).await,
         Command::Forward => forwarder::run().await,
     }
 }

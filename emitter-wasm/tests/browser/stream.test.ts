@@ -206,7 +206,10 @@ describe('GoAway', () => {
       lost: { rejected: 3 },
       lastTraceId: expect.any(String),
     });
-    expect(diagnostics).toEqual([{ kind: 'go_away', message: 'token: unknown' }]);
+    expect(diagnostics).toEqual([
+      { kind: 'go_away', message: 'token: unknown' },
+      { kind: 'rejected', message: expect.any(String) },
+    ]);
   });
 });
 
@@ -274,7 +277,7 @@ describe('the page', () => {
     const now = Date.now;
     vi.spyOn(Date, 'now').mockImplementation(() => now() + hour);
     onTestFinished(() => void vi.restoreAllMocks());
-    window.dispatchEvent(new Event('online'));
+    // The app is the first to run again.
     count(1, 2);
     await emitter.flush();
     const [before, after] = peer.updates;
@@ -364,7 +367,7 @@ test('an address that is none fails once, and the app goes on', async () => {
     pending: 0,
     lost: { emitter_failed: 3 },
   });
-  expect(diagnostics.map(({ kind }) => kind)).toEqual(['invalid_url']);
+  expect(diagnostics.map(({ kind }) => kind)).toEqual(['invalid_url', 'emitter_failed']);
 });
 
 test('keys beyond the table of keys travel in full', async () => {

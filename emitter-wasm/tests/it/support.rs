@@ -39,9 +39,29 @@ impl Emitter {
         let diagnose = Closure::<dyn Fn(String, String)>::new(move |kind, _| seen.borrow_mut().push(kind));
         Reflect::set(&host, &"guard".into(), &guard.into_js_value()).expect("a plain object");
         Reflect::set(&host, &"diagnose".into(), &diagnose.into_js_value()).expect("a plain object");
+        for kind in ["offline", "kept"] {
+            Reflect::set(&host, &kind.into(), &false.into()).expect("a plain object");
+        }
         let resource = "service.name\0wasm-pack\0";
-        let session = Session::new(host.unchecked_into::<Host>(), url.into(), String::new(), resource)
-            .expect("a browser has what a session needs");
+        let mut identity = [0; 48];
+        identity.fill_with(|| (js_sys::Math::random() * 256.0) as u8);
+        let host = host.unchecked_into::<Host>();
+        let session = Session::new(
+            host,
+            url.into(),
+            String::new(),
+            resource,
+            &identity,
+            10_000,
+            4 << 20,
+            false,
+            false,
+            Vec::new(),
+            Vec::new(),
+            0.0,
+            false,
+        )
+        .expect("a browser has what a session needs");
         Self { session, diagnostics, position: 0.0 }
     }
 
@@ -71,7 +91,7 @@ impl Emitter {
 
 impl Drop for Emitter {
     fn drop(&mut self) {
-        self.session.abandon();
+        self.session.abandon(false);
     }
 }
 

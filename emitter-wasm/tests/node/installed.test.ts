@@ -34,7 +34,9 @@ beforeAll(async () => {
   const installed = join(directory, 'node_modules/atomwire');
   mkdirSync(installed, { recursive: true });
   execFileSync('tar', ['xzf', join(directory, tarball.trim()), '--strip-components=1', '-C', installed]);
-  symlinkSync(join(root, '../node_modules/jotai'), join(directory, 'node_modules/jotai'));
+  for (const name of ['jotai', 'idb']) {
+    symlinkSync(join(root, '../node_modules', name), join(directory, 'node_modules', name));
+  }
   writeFileSync(
     join(directory, 'index.html'),
     '<!doctype html><script type="module" src="/main.js"></script>',

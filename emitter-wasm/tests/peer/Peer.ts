@@ -64,6 +64,8 @@ export class Peer {
   heartbeatMs = 15_000;
 
   readonly frames: ClientFrame[] = [];
+  /** The frames of each last request. */
+  readonly requests: ClientFrame[][] = [];
   /** Each sequence number once, in the order of arrival. */
   readonly updates: Update[] = [];
   readonly lost: { first: number; last: number; reason: string }[] = [];
@@ -141,13 +143,20 @@ export class Peer {
     this.#control.send(JSON.stringify(command));
   }
 
-  #hear(event: { type: 'open' } | { type: 'close' } | { type: 'frame'; frame: ClientFrame }): void {
+  #hear(
+    event:
+      | { type: 'open' }
+      | { type: 'close' }
+      | { type: 'frame'; frame: ClientFrame }
+      | { type: 'request'; frames: ClientFrame[] },
+  ): void {
     if (event.type === 'open') {
       this.opened += 1;
       this.#keys = [];
     }
     if (event.type === 'close') this.closed += 1;
     if (event.type === 'frame') this.#take(event.frame);
+    if (event.type === 'request') this.requests.push(event.frames);
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const wake of waiting) wake();

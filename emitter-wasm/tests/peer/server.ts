@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { IncomingMessage } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,8 +16,8 @@ const SCHEMA = join(
  * protobufjs decodes.
  *
  * An emitter connects to `/{name}/v1/stream`, its test to `/{name}/control`. Whatever the emitter does is
- * told to the test as JSON (`open`, `frame`, `close`), and what the test says is done: `send` a frame, bytes
- * or a text, `terminate` the connection.
+ * told to the test as JSON (`open`, `frame`, `close`, and `request` for a last request), and what the test
+ * says is done: `send` a frame, bytes or a text, `terminate` the connection.
  */
 export async function startPeerServer(): Promise<{ url: string; close: () => Promise<void> }> {
   const schema = await protobuf.load(SCHEMA);
@@ -26,9 +26,9 @@ export async function startPeerServer(): Promise<{ url: string; close: () => Pro
 
   const streams = new Map<string, WebSocket>();
   const controls = new Map<string, WebSocket>();
+  const http = createServer(lastRequest);
   const server = new WebSocketServer({
-    host: '127.0.0.1',
-    port: 0,
+    server: http,
     handleProtocols: (offered) => (offered.has('atomwire.v1') ? 'atomwire.v1' : false),
     // A name without a test is nobody's: refuse, as a relay that is down would.
     verifyClient: ({ req }: { req: IncomingMessage }) => {
@@ -36,7 +36,8 @@ export async function startPeerServer(): Promise<{ url: string; close: () => Pro
       return kind === 'control' || controls.has(name);
     },
   });
-  await once(server, 'listening');
+  http.listen(0, '127.0.0.1');
+  await once(http, 'listening');
 
   server.on('connection', (socket, request) => {
     const [, name = '', kind] = (request.url ?? '').split('/');
@@ -62,16 +63,25 @@ export async function startPeerServer(): Promise<{ url: string; close: () => Pro
     socket.send(JSON.stringify({ type: 'ready' }));
   }
 
+  async function lastRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const [, name = ''] = (request.url ?? '').split('/');
+    const reader = protobuf.Reader.create(Buffer.concat(await request.toArray()));
+    const frames: object[] = [];
+    while (reader.pos < reader.len) frames.push(plain(clientFrame.decodeDelimited(reader)));
+    controls.get(name)?.send(JSON.stringify({ type: 'request', frames }));
+    response.setHeader('Access-Control-Allow-Origin', '*').end();
+  }
+
+  function plain(frame: protobuf.Message): object {
+    return clientFrame.toObject(frame, { longs: Number, enums: String, bytes: String });
+  }
+
   function stream(name: string, socket: WebSocket): void {
     const tell = (event: object) => controls.get(name)?.send(JSON.stringify(event));
     streams.set(name, socket);
     tell({ type: 'open' });
     socket.on('message', (data) => {
-      const frame = clientFrame.decode(data as Buffer);
-      tell({
-        type: 'frame',
-        frame: clientFrame.toObject(frame, { longs: Number, enums: String, bytes: String }),
-      });
+      tell({ type: 'frame', frame: plain(clientFrame.decode(data as Buffer)) });
     });
     socket.on('close', () => {
       if (streams.get(name) === socket) streams.delete(name);
@@ -80,11 +90,13 @@ export async function startPeerServer(): Promise<{ url: string; close: () => Pro
   }
 
   return {
-    url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `ws://127.0.0.1:${(http.address() as AddressInfo).port}`,
     close: async () => {
       for (const socket of server.clients) socket.terminate();
       server.close();
-      await once(server, 'close');
+      http.closeAllConnections();
+      http.close();
+      await once(http, 'close');
     },
   };
 }

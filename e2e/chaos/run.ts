@@ -1,0 +1,161 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { BrowserContext } from 'playwright-core';
+import { readBooks } from '../lib/account.ts';
+import { Collector } from '../lib/Collector.ts';
+import { Network } from '../lib/Network.ts';
+import { Relay } from '../lib/relay.ts';
+import type { Database } from '../lib/rows.ts';
+import { until } from '../lib/until.ts';
+import { type Evidence, sessionsIn } from './evidence.ts';
+import { Generator } from './Generator.ts';
+import { Log, partOf } from './Log.ts';
+import { schedule, TABS } from './schedule.ts';
+import { Tabs } from './Tabs.ts';
+import { World } from './World.ts';
+
+/**
+ * How much of what it published a relay can repeat: so little that a consumer which is away for seconds under
+ * the load of a long run misses something for good, and one of a short run does not.
+ */
+export const WINDOW_BYTES = 4 * 1024 * 1024;
+
+/** Long enough for any backlog of a consumer, in milliseconds. */
+const SETTLED_WITHIN = 180_000;
+
+export interface Options {
+  seed: number;
+  updates: number;
+  faults: number;
+  sessions: number;
+  /** Updates a second. */
+  rate: number;
+  /** The page that writes, and another one. */
+  site: string;
+  away: string;
+  /** Hears a line of text for each thing that happens. */
+  say: (line: string) => void;
+  /** Takes what ends a part, in case that the run does not. */
+  onEnd: (end: () => Promise<void>) => void;
+}
+
+/** A run from the first update to the books. */
+export async function run(context: BrowserContext, database: Database, options: Options): Promise<Evidence> {
+  const { seed, updates, faults, sessions, rate, site, away, say, onEnd } = options;
+  const collector = await Collector.start();
+  onEnd(() => collector.go());
+  const relay = await Relay.start({
+    ATOMWIRE_REPLAY_BYTES: String(WINDOW_BYTES),
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
+    // The collector is part of this for what it does to the relay; its load is not.
+    OTEL_TRACES_SAMPLER: 'traceidratio',
+    OTEL_TRACES_SAMPLER_ARG: '0.05',
+  });
+  onEnd(() => relay.stop('SIGKILL'));
+  const network = await Network.start(relay.url);
+  onEnd(() => network.close());
+  const tabs = new Tabs(context, site, away, network.stream);
+  const world = await World.start({ relay, network, collector, tabs }, database);
+  onEnd(() => world.kill());
+  for (let tab = 0; tab < TABS; tab += 1) await tabs.open(tab);
+  const generator = new Generator(network.stream, { sessions, updates, seed, rate });
+  onEnd(() => generator.kill());
+  const log = new Log(say);
+  await strikeAll(world, generator, log, schedule(seed, updates, faults));
+  say('every fault is over; waiting for the sessions to end');
+  const generated = await until('the generator is done', () => generator.result, {
+    timeout: SETTLED_WITHIN,
+  });
+  await tabs.end();
+  const pages = tabs.accounts;
+  await tabs.recover(async () => {
+    const known = await sessionsIn(database);
+    return pages.every(({ name, persist, written, end }) => {
+      const ends = known.filter(({ page }) => page === name).map(({ end }) => end);
+      return !persist || end === 'crashed' || Math.max(0, ...ends) >= written;
+    });
+  });
+  await settled(world);
+  const relayMetrics = {
+    received: await relay.metric('updates_received_total'),
+    published: await relay.metric('updates_published_total'),
+    dropped: await relay.metric('updates_dropped_total'),
+    duplicate: await relay.metric('updates_duplicate_total'),
+  };
+  await relay.end('SIGTERM');
+  await until('the relay’s end is in the books', () => ended(database, relay.id));
+  await world.stop();
+  return {
+    options: { seed, updates, faults, sessions, rate },
+    log,
+    generated,
+    pages,
+    back: tabs.back,
+    network: network.counts,
+    relay: relayMetrics,
+    sessions: await sessionsIn(database),
+    books: await readBooks(database),
+    rows: await countRows(database),
+  };
+}
+
+/** Does each fault when its time has come, those of one part one after another, and waits for all. */
+async function strikeAll(
+  world: World,
+  generator: Generator,
+  log: Log,
+  faults: ReturnType<typeof schedule>,
+): Promise<void> {
+  const parts = new Map<string, Promise<void>>();
+  let failed: { error: unknown } | undefined;
+  for (const fault of faults) {
+    while (generator.progress < fault.at && generator.result === undefined) {
+      if (failed) throw failed.error;
+      await sleep(20);
+    }
+    const strike = async () => {
+      const [from, fromProgress] = [performance.now(), generator.progress];
+      await world.strike(fault);
+      log.add({ ...fault, from, fromProgress, to: performance.now(), toProgress: generator.progress });
+    };
+    const before = parts.get(partOf(fault)) ?? Promise.resolve();
+    const done = before.then(strike).catch((error: unknown) => {
+      failed ??= { error: new Error(`while the ${fault.kind}`, { cause: error }) };
+    });
+    parts.set(partOf(fault), done);
+  }
+  await Promise.all(parts.values());
+  if (failed) throw failed.error;
+}
+
+/** Waits until the consumer has everything that the relay has published. */
+async function settled(world: World): Promise<void> {
+  const { relay, database } = world;
+  await until(
+    'the consumer has caught up',
+    async () => {
+      world.mustRun();
+      const [position] = await database.query<{ next: number }>(
+        `SELECT next_seq AS next FROM bus_positions WHERE relay_id = '${relay.id}' AND topic = 'atom-updates'`,
+      );
+      return (position?.next ?? 0) === (await relay.metric('updates_published_total'));
+    },
+    { timeout: SETTLED_WITHIN },
+  );
+}
+
+async function ended(database: Database, relay: string): Promise<boolean> {
+  const [row] = await database.query<{ ended: string | null }>(
+    `SELECT ended FROM relays WHERE relay_id = '${relay}'`,
+  );
+  return row?.ended === 'drained';
+}
+
+/** All rows, and how many different updates they are. */
+async function countRows(database: Database): Promise<{ all: number; different: number }> {
+  const [rows] = await database.query<{ all: number; different: number }>(
+    `SELECT COUNT(*) AS "all", (SELECT COUNT(*) FROM (SELECT DISTINCT session, seq FROM atom_updates)) AS different
+     FROM atom_updates`,
+  );
+  return rows ?? { all: 0, different: 0 };
+}

@@ -1,0 +1,176 @@
+import type { Books } from '../lib/account.ts';
+import type { Evidence } from './evidence.ts';
+import type { Log } from './Log.ts';
+import { WINDOW_BYTES } from './run.ts';
+import { LAST_WRITES, type PageAccount } from './Tabs.ts';
+
+/** More than an update takes on the bus, on average. */
+const UPDATE_BYTES = 1_000;
+
+/**
+ * A page that persists may lose this much when it crashes: what it wrote in its last second, of which it was
+ * not sure yet that it would need to be kept.
+ */
+const UNKEPT = LAST_WRITES + 25;
+
+/** What is said of sessions whose end the books do not know, and why that may be. */
+export interface Shortfall {
+  whose: string;
+  made: number;
+  known: number;
+  because: string;
+}
+
+/** What is wrong, and what is missing for a reason. */
+export interface Verdict {
+  problems: string[];
+  shortfalls: Shortfall[];
+}
+
+const RELAY = /^relay/;
+const CONSUMER = /^consumer/;
+const CLIENTS_WAY = /^relay|connections/;
+
+/** Holds the books against what the clients say, and every loss against what was done. */
+export function judge(evidence: Evidence): Verdict {
+  const { books, rows, relay, generated, options } = evidence;
+  const problems: string[] = [];
+  const expect = (right: boolean, problem: string) => right || problems.push(problem);
+  expect(books.balanced && books.unexplained === 0, `${books.unexplained} updates are unexplained`);
+  expect(rows.all === rows.different, `${rows.all - rows.different} rows are there twice`);
+  expect(rows.all === books.rows, `there are ${rows.all} rows, the books say ${books.rows}`);
+  expect(
+    relay.received === relay.published + relay.dropped + relay.duplicate,
+    `the relay's counters do not add up: ${JSON.stringify(relay)}`,
+  );
+  expect(generated.created === options.updates, `the generator made ${generated.created} updates`);
+  expect(generated.pending === 0, `the generator has ${generated.pending} updates pending`);
+  for (const { place, reason, updates } of books.lost) {
+    const why = `${place}/${reason}`;
+    expect(
+      mayBe(why, evidence),
+      `${updates} updates are lost as ${why}, and nothing was done that explains it`,
+    );
+  }
+  compareLosses(evidence, problems);
+  const shortfalls = [...sessionShortfalls(evidence, problems), ...pageShortfalls(evidence, problems)];
+  for (const { whose, made, known, because } of shortfalls) {
+    expect(because !== '', `${whose} made ${made} updates, the books know ${known}`);
+  }
+  return { problems, shortfalls };
+}
+
+/** What the clients say they lost is what the books say, but for what the bus lost of the reports. */
+function compareLosses({ generated, pages, books }: Evidence, problems: string[]): void {
+  const clients = [generated, ...pages.map(({ stats }) => stats)];
+  const complete = books.lost.every(({ place }) => place !== 'bus');
+  // A page cannot say any more what it gave up as it went.
+  for (const reason of ['queue_full', 'too_large', 'not_serializable', 'rejected']) {
+    const said = clients.reduce((sum, { lost }) => sum + (lost[reason] ?? 0), 0);
+    const known = books.lost
+      .filter((loss) => (reason === 'rejected' ? loss.place === 'relay' : loss.place === 'browser'))
+      .filter((loss) => reason === 'rejected' || loss.reason === reason)
+      .reduce((sum, { updates }) => sum + updates, 0);
+    if (known > said || (complete && known < said)) {
+      problems.push(`clients say that ${said} updates were lost as ${reason}, the books say ${known}`);
+    }
+  }
+}
+
+/** Whether the schedule allows for such a loss. */
+function mayBe(why: string, { log, generated, pages }: Evidence): boolean {
+  const killed = log.had(/^relay killed/);
+  switch (why) {
+    case 'browser/too_large':
+    case 'browser/not_serializable':
+    case 'relay/invalid_json':
+    case 'relay/too_large':
+      // Some of what the generator writes is so.
+      return generated.created > 0;
+    case 'browser/queue_full':
+      // The small queues last for seconds, the bus holds everybody back while a subscriber is slow.
+      return log.had(CLIENTS_WAY) || log.had(/stopped$/);
+    case 'browser/page_closed':
+      return pages.length > 0 && log.had(/^tab/);
+    case 'bus/relay_vanished':
+      // A relay that ends by itself has vanished for a consumer that was not there to hear it.
+      return killed || (log.had(RELAY) && log.had(CONSUMER));
+    case 'bus/unreachable':
+      return log.had(RELAY);
+    case 'bus/relay_ended':
+      return log.had(/^relay ended/) && log.had(CONSUMER);
+    case 'bus/gone':
+      return log.longest(CONSUMER) * UPDATE_BYTES > WINDOW_BYTES;
+    default:
+      return false;
+  }
+}
+
+/** The generator's sessions: all of each must be in the books. */
+function sessionShortfalls({ generated, sessions, books, log }: Evidence, problems: string[]): Shortfall[] {
+  const known = new Map(sessions.map((session) => [session.session, session]));
+  const shortfalls: Shortfall[] = [];
+  for (const { session, created, acknowledged, refused } of generated.sessions) {
+    if (refused !== null) problems.push(`session ${session} was refused: ${refused}`);
+    const { end = 0, rows = 0 } = known.get(session) ?? {};
+    if (end > created) problems.push(`session ${session} made ${created} updates, the books know ${end}`);
+    if (rows > acknowledged) {
+      problems.push(`session ${session} has ${rows} rows, ${acknowledged} updates were acknowledged`);
+    }
+    if (end >= created) continue;
+    const because = lastWords(log.had(/^relay killed/), books);
+    shortfalls.push({ whose: `session ${session}`, made: created, known: end, because });
+  }
+  return shortfalls;
+}
+
+/**
+ * The tabs' pages: what was acknowledged must be in the books, and what was pending when a page could still
+ * say so.
+ */
+function pageShortfalls({ pages, sessions, books, log }: Evidence, problems: string[]): Shortfall[] {
+  const shortfalls: Shortfall[] = [];
+  for (const { name, tab, persist, written, stats, end, at } of pages) {
+    const known = sessions
+      .filter(({ page }) => page === name)
+      .map(({ end }) => end)
+      .reduce((sum, end) => sum + end, 0);
+    const whose = `page ${name} of tab ${tab} (${persist ? 'persists, ' : ''}${end})`;
+    if (stats.created !== written)
+      problems.push(`${whose} wrote ${written}, its emitter says ${stats.created}`);
+    if (end !== 'left' && known > written)
+      problems.push(`${whose} wrote ${written}, the books know ${known}`);
+    if (known >= written) continue;
+    const because = excuse(
+      { persist, end, at, missing: written - known, pending: stats.pending },
+      log,
+      books,
+    );
+    shortfalls.push({ whose, made: written, known, because });
+  }
+  return shortfalls;
+}
+
+interface Missing {
+  persist: boolean;
+  end: PageAccount['end'];
+  at: number;
+  missing: number;
+  pending: number;
+}
+
+function excuse({ persist, end, at, missing, pending }: Missing, log: Log, books: Books): string {
+  if (missing <= pending && end === 'crashed') {
+    if (!persist) return 'it crashed with them pending';
+    if (missing <= UNKEPT) return 'it crashed before they were kept';
+  }
+  if (missing <= pending && !persist && log.had(CLIENTS_WAY, at)) return 'it went without a way to the relay';
+  return lastWords(log.had(/^relay killed/, at), books);
+}
+
+/** Why the books may not know the end of a session that said it, and was heard. */
+function lastWords(killed: boolean, books: Books): string {
+  if (killed) return 'the relay that heard its last words was killed';
+  // Those gaps are in the books as messages: nobody can say which numbers of which session they held.
+  return books.bus.messages_lost > 0 ? 'its last words are among the messages that the bus lost' : '';
+}

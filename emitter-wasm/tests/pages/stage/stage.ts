@@ -1,0 +1,146 @@
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { extname, join } from 'node:path';
+import type { Diagnostic, EmitterOptions, EmitterStats } from 'atomwire';
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright';
+import { build } from 'vite';
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
+import { CHROMIUM } from '../../chromium.ts';
+import type {} from '../app/main.ts';
+import { Books } from './Books.ts';
+import { Gate } from './Gate.ts';
+import { Relay } from './Relay.ts';
+
+const TYPES: Record<string, string> = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.wasm': 'application/wasm',
+};
+
+let directory: string;
+let site: Server;
+let browser: Browser;
+let relay: Relay;
+
+/** What each test has anew, beside the relay: a browser's context, a way to the relay, and the bus's books. */
+export let context: BrowserContext;
+export let gate: Gate;
+export let books: Books;
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'atomwire-'));
+  await build({
+    root: join(import.meta.dirname, '../app'),
+    configFile: false,
+    logLevel: 'silent',
+    build: { outDir: directory, emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0 },
+  });
+  site = createServer((request, response) => {
+    const path = new URL(request.url ?? '/', 'http://site').pathname;
+    if (path === '/elsewhere') {
+      response.setHeader('Content-Type', 'text/html').end('<!doctype html><title>Elsewhere</title>');
+      return;
+    }
+    try {
+      const body = readFileSync(join(directory, path === '/' ? 'index.html' : path));
+      response.setHeader('Content-Type', TYPES[extname(path) || '.html'] ?? 'application/octet-stream');
+      response.end(body);
+    } catch {
+      response.writeHead(404).end();
+    }
+  }).listen(0, '127.0.0.1');
+  await once(site, 'listening');
+  browser = await chromium.launch({
+    ...CHROMIUM,
+    args: [...CHROMIUM.args, '--host-resolver-rules=MAP relay.test 127.0.0.1'],
+    // What Playwright turns off, and these tests are about.
+    ignoreDefaultArgs: ['--disable-back-forward-cache'],
+  });
+});
+
+afterAll(async () => {
+  await browser?.close();
+  site?.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+beforeEach(async () => {
+  relay = await Relay.start();
+  gate = await Gate.open(relay.listen);
+  books = new Books(relay.bus);
+  await expect.poll(() => relay.subscriptions()).toBe(1);
+  context = await browser.newContext();
+});
+
+afterEach(async () => {
+  await context.close();
+  gate.close();
+  books.close();
+  relay.stop();
+});
+
+type Options = Partial<EmitterOptions>;
+
+/** The page's address. */
+export function address(options: Options = {}, host = '127.0.0.1'): string {
+  const stream = `ws://${host}:${gate.port}/v1/stream`;
+  const query = new URLSearchParams({ relay: stream, options: JSON.stringify(options) });
+  return `${origin()}/?${query}`;
+}
+
+export function elsewhere(): string {
+  return `${origin()}/elsewhere`;
+}
+
+function origin(): string {
+  return `http://127.0.0.1:${(site.address() as AddressInfo).port}`;
+}
+
+/** A page in a tab of its own. */
+export async function open(options: Options = {}, host?: string): Promise<Page> {
+  const page = await context.newPage();
+  await page.goto(address(options, host));
+  await page.waitForFunction(() => window.app.emitter.stats().state !== 'loading');
+  return page;
+}
+
+export async function connected(page: Page): Promise<void> {
+  await page.waitForFunction(() => window.app.emitter.stats().state === 'connected');
+}
+
+/** Lets streams through again, and the page know: its next try may be far off. */
+export async function reopen(page: Page): Promise<void> {
+  gate.streams = true;
+  await page.evaluate(() => window.dispatchEvent(new Event('online')));
+}
+
+/** Writes these values, one update each. */
+export async function write(page: Page, ...values: unknown[]): Promise<void> {
+  await page.evaluate((values) => {
+    for (const value of values) window.app.set(value);
+  }, values);
+}
+
+/** The account of a page's session, once it has been seen to balance. */
+export async function stats(page: Page): Promise<EmitterStats> {
+  const stats = await page.evaluate(() => window.app.emitter.stats());
+  const lost = Object.values(stats.lost).reduce((sum, count) => sum + count, 0);
+  expect(stats.created).toBe(stats.acknowledged + stats.pending + lost);
+  return stats;
+}
+
+export async function diagnostics(page: Page): Promise<Diagnostic[]> {
+  return page.evaluate(() => window.app.diagnostics);
+}
+
+export async function kinds(page: Page): Promise<string[]> {
+  return (await diagnostics(page)).map(({ kind }) => kind);
+}
+
+/** The values on the bus, in the order of their numbers, of the sessions in the order of their appearance. */
+export function values(): unknown[] {
+  return books.all.flatMap(({ rows }) => [...rows].sort(([a], [b]) => a - b).map(([, value]) => value));
+}
