@@ -13,6 +13,17 @@ export interface KnownSession {
   rows: number;
   /** The number after the last that any row, loss or relay speaks of. */
   end: number;
+  /** Which relay published its last row, and as which message; null without a row. */
+  relay: string | null;
+  relay_seq: number | null;
+}
+
+/** A relay, in the order of their first words, and what the bus lost of it since then. */
+export interface KnownRelay {
+  relay: string;
+  ended: string | null;
+  /** The newest message that never came; -1 where all came. */
+  newest_lost: number;
 }
 
 /** What a run left behind. */
@@ -26,20 +37,33 @@ export interface Evidence {
   /** The last relay's counters. */
   relay: { received: number; published: number; dropped: number; duplicate: number };
   sessions: KnownSession[];
+  relays: KnownRelay[];
   books: Books & { text: string };
   rows: { all: number; different: number };
 }
 
 // A tab's keys are tab/{page}/{atom}.
 const SESSIONS = `
-  SELECT session, MAX(page) AS page, SUM(rows) AS rows, MAX("end") AS "end" FROM (
-    SELECT session, MAX(CASE WHEN key LIKE 'tab/%' THEN substr(key, 5, 8) END) AS page, COUNT(*) AS rows,
-      MAX(seq) + 1 AS "end" FROM atom_updates GROUP BY session
-    UNION ALL SELECT session, NULL, 0, MAX(last_seq) + 1 FROM losses GROUP BY session
-    UNION ALL SELECT session, NULL, 0, next_seq FROM sessions
-  ) GROUP BY session`;
+  SELECT known.*, relay_id AS relay, relay_seq FROM (
+    SELECT session, MAX(page) AS page, SUM(rows) AS rows, MAX("end") AS "end", MAX(last) AS last FROM (
+      SELECT session, MAX(CASE WHEN key LIKE 'tab/%' THEN substr(key, 5, 8) END) AS page, COUNT(*) AS rows,
+        MAX(seq) + 1 AS "end", MAX(seq) AS last FROM atom_updates GROUP BY session
+      UNION ALL SELECT session, NULL, 0, MAX(last_seq) + 1, NULL FROM losses GROUP BY session
+      UNION ALL SELECT session, NULL, 0, next_seq, NULL FROM sessions
+    ) GROUP BY session
+  ) AS known LEFT JOIN atom_updates ON atom_updates.session = known.session AND seq = last`;
+
+const RELAYS = `
+  SELECT relays.relay_id AS relay, ended, COALESCE(MAX(last_seq), -1) AS newest_lost
+  FROM relays LEFT JOIN bus_gaps ON bus_gaps.relay_id = relays.relay_id AND reason <> 'before'
+  GROUP BY relays.relay_id ORDER BY relays.stored_at, relays.relay_id`;
 
 /** Every session that the consumer's tables know. */
 export async function sessionsIn(database: Database): Promise<KnownSession[]> {
   return database.query<KnownSession>(SESSIONS);
+}
+
+/** Every relay that they know. */
+export async function relaysIn(database: Database): Promise<KnownRelay[]> {
+  return database.query<KnownRelay>(RELAYS);
 }

@@ -1,6 +1,4 @@
-import type { Books } from '../lib/account.ts';
-import type { Evidence } from './evidence.ts';
-import type { Log } from './Log.ts';
+import type { Evidence, KnownSession } from './evidence.ts';
 import { WINDOW_BYTES } from './run.ts';
 import { LAST_WRITES, type PageAccount } from './Tabs.ts';
 
@@ -107,18 +105,20 @@ function mayBe(why: string, { log, generated, pages }: Evidence): boolean {
 }
 
 /** The generator's sessions: all of each must be in the books. */
-function sessionShortfalls({ generated, sessions, books, log }: Evidence, problems: string[]): Shortfall[] {
+function sessionShortfalls(evidence: Evidence, problems: string[]): Shortfall[] {
+  const { generated, sessions } = evidence;
   const known = new Map(sessions.map((session) => [session.session, session]));
   const shortfalls: Shortfall[] = [];
   for (const { session, created, acknowledged, refused } of generated.sessions) {
     if (refused !== null) problems.push(`session ${session} was refused: ${refused}`);
-    const { end = 0, rows = 0 } = known.get(session) ?? {};
+    const last = known.get(session);
+    const { end = 0, rows = 0 } = last ?? {};
     if (end > created) problems.push(`session ${session} made ${created} updates, the books know ${end}`);
     if (rows > acknowledged) {
       problems.push(`session ${session} has ${rows} rows, ${acknowledged} updates were acknowledged`);
     }
     if (end >= created) continue;
-    const because = lastWords(log.had(/^relay killed/), books);
+    const because = lastWords(last, evidence);
     shortfalls.push({ whose: `session ${session}`, made: created, known: end, because });
   }
   return shortfalls;
@@ -128,24 +128,20 @@ function sessionShortfalls({ generated, sessions, books, log }: Evidence, proble
  * The tabs' pages: what was acknowledged must be in the books, and what was pending when a page could still
  * say so.
  */
-function pageShortfalls({ pages, sessions, books, log }: Evidence, problems: string[]): Shortfall[] {
+function pageShortfalls(evidence: Evidence, problems: string[]): Shortfall[] {
+  const { pages, sessions } = evidence;
   const shortfalls: Shortfall[] = [];
   for (const { name, tab, persist, written, stats, end, at } of pages) {
-    const known = sessions
-      .filter(({ page }) => page === name)
-      .map(({ end }) => end)
-      .reduce((sum, end) => sum + end, 0);
+    const its = sessions.filter(({ page }) => page === name);
+    const known = its.reduce((sum, { end }) => sum + end, 0);
     const whose = `page ${name} of tab ${tab} (${persist ? 'persists, ' : ''}${end})`;
     if (stats.created !== written)
       problems.push(`${whose} wrote ${written}, its emitter says ${stats.created}`);
     if (end !== 'left' && known > written)
       problems.push(`${whose} wrote ${written}, the books know ${known}`);
     if (known >= written) continue;
-    const because = excuse(
-      { persist, end, at, missing: written - known, pending: stats.pending },
-      log,
-      books,
-    );
+    const missing = { persist, end, at, missing: written - known, pending: stats.pending };
+    const because = excuse(missing, its.at(-1), evidence);
     shortfalls.push({ whose, made: written, known, because });
   }
   return shortfalls;
@@ -159,18 +155,30 @@ interface Missing {
   pending: number;
 }
 
-function excuse({ persist, end, at, missing, pending }: Missing, log: Log, books: Books): string {
+function excuse(
+  { persist, end, at, missing, pending }: Missing,
+  last: KnownSession | undefined,
+  evidence: Evidence,
+): string {
   if (missing <= pending && end === 'crashed') {
     if (!persist) return 'it crashed with them pending';
     if (missing <= UNKEPT) return 'it crashed before they were kept';
   }
+  const { log } = evidence;
   if (missing <= pending && !persist && log.had(CLIENTS_WAY, at)) return 'it went without a way to the relay';
-  return lastWords(log.had(/^relay killed/, at), books);
+  return lastWords(last, evidence);
 }
 
-/** Why the books may not know the end of a session that said it, and was heard. */
-function lastWords(killed: boolean, books: Books): string {
-  if (killed) return 'the relay that heard its last words was killed';
-  // Those gaps are in the books as messages: nobody can say which numbers of which session they held.
-  return books.bus.messages_lost > 0 ? 'its last words are among the messages that the bus lost' : '';
+/**
+ * Why the books may not know the end of a session that said it, and was heard: behind its last row a relay
+ * vanished, or the bus lost messages. Those are in the books as such; nobody can say whose they were.
+ */
+function lastWords(last: KnownSession | undefined, { relays }: Evidence): string {
+  const from = relays.findIndex(({ relay }) => relay === last?.relay);
+  const since = relays.slice(Math.max(from, 0));
+  if (since.some(({ ended }) => ended === 'vanished')) return 'the relay that heard its last words vanished';
+  const lost = since.some(({ relay, newest_lost: newest }) =>
+    relay === last?.relay ? newest > (last.relay_seq ?? -1) : newest >= 0,
+  );
+  return lost ? 'its last words are among the messages that the bus lost' : '';
 }
