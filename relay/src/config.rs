@@ -16,6 +16,9 @@ pub(crate) const EX_USAGE: i32 = 64;
 /// What no topic of updates begins with.
 const OWN_TOPICS: &str = "atomwire.";
 
+/// The largest replay window, 16 GiB: it is asked of the system at once, and used as it fills.
+const REPLAY_BYTES_MAX: usize = 16 << 30;
+
 #[expect(clippy::doc_markdown, reason = "it is the text of --help")]
 /// Takes Atomwire updates from browsers by WebSocket, publishes them on ZeroMQ, exports their spans by OTLP.
 #[derive(Debug, Parser)]
@@ -187,7 +190,11 @@ fn topic(text: &str) -> Result<Topic, String> {
 }
 
 fn bytes(text: &str) -> Result<usize, String> {
-    text.parse().map_err(|_| format!("{text:?} is not a number of bytes such as 33554432"))
+    let bytes = text.parse().map_err(|_| format!("{text:?} is not a number of bytes such as 33554432"))?;
+    if bytes > REPLAY_BYTES_MAX {
+        return Err(format!("{text:?}: the limit is {REPLAY_BYTES_MAX}"));
+    }
+    Ok(bytes)
 }
 
 fn policy(text: &str) -> Result<SlowSubscribers, String> {

@@ -215,9 +215,8 @@ impl Publisher {
         let relay_seq = self.windows.of_mut(topic).next_seq(topic);
         payload.extend_from_slice(relay_seq.to_string().as_bytes());
         payload.extend_from_slice(b"}}");
-        let payload = Bytes::from(payload);
         self.send_parts(topic, &payload)?;
-        self.windows.of_mut(topic).keep(topic, payload);
+        self.windows.of_mut(topic).keep(topic, &payload);
         Ok(relay_seq)
     }
 

@@ -62,6 +62,14 @@ async fn a_file_that_cannot_be_read_is_named() {
 }
 
 #[tokio::test]
+async fn a_replay_window_that_no_machine_has() {
+    let output = Setup::bare().env("ATOMWIRE_REPLAY_BYTES", "17179869185").run().await;
+    assert_eq!(output.status.code(), Some(64));
+    let said = stderr(&output);
+    assert!(said.contains("ATOMWIRE_REPLAY_BYTES") && said.contains("the limit is 17179869184"), "{said}");
+}
+
+#[tokio::test]
 async fn a_flag_that_nobody_knows() {
     let output = Setup::bare().flags(&["--fast"]).run().await;
     assert_eq!(output.status.code(), Some(64));
