@@ -210,6 +210,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_is_what_was_published_however_often_the_ring_went_round() {
+        let mut window = Window::new(4_000);
+        let topic: Arc<str> = "topic".into();
+        let payload = |number: u64| number.to_string().repeat(1 + number as usize * 7 % 200);
+        for number in 0..2_000 {
+            window.keep(&topic, payload(number).as_bytes());
+            let Answer { oldest, next, payloads, .. } = window.since(&topic, 0);
+            assert_eq!(next, number + 1);
+            assert!(payloads.iter().map(|it| it.len() + topic.len() + OVERHEAD).sum::<usize>() <= 4_000);
+            assert!(payloads.iter().eq((oldest..next).map(payload).collect::<Vec<_>>().iter()));
+        }
+    }
+
+    #[test]
+    fn what_is_larger_than_the_window_is_counted_and_not_kept() {
+        let mut window = Window::new(1_000);
+        let topic: Arc<str> = "topic".into();
+        for (bytes, kept) in [(10, 1), (1_001, 0), (10, 1), (10, 2)] {
+            window.keep(&topic, &vec![b'x'; bytes]);
+            assert_eq!(window.since(&topic, 0).payloads.len(), kept);
+        }
+        assert_eq!(window.since(&topic, 0).next, 4);
+    }
+
+    #[test]
     fn updates_do_not_push_out_the_ledger() {
         let mut windows = Windows::new(8_000);
         let note: Arc<str> = LEDGER_TOPIC.into();
