@@ -214,6 +214,12 @@ def test_a_lost_message_of_the_ledger_leaves_the_gaps_of_updates_to_others(books
     assert outcome(books.read()) == ({"bus gone": 4, "bus unreachable": 998}, [])
 
 
+def test_a_lost_message_of_the_ledger_goes_to_who_has_no_gap_of_updates(books: Books) -> None:
+    books.relay(A).rows(ONE, [0]).gap(A, 1, 5).rows(ONE, [6], first=6).gap(A, 0, 0, topic=LEDGER_TOPIC)
+    books.rows(TWO, [0, 2], first=7)
+    assert outcome(books.read()) == ({"bus gone": 6}, [])
+
+
 def test_lost_messages_that_no_hole_needs_are_told(books: Books) -> None:
     books.relay(A).rows(ONE, [0]).gap(A, 1, 5).rows(ONE, [3], first=6)
     books.gap(A, 7, 9).gap(A, 0, 1, topic=LEDGER_TOPIC)

@@ -234,6 +234,8 @@ impl Publisher {
                 return sent;
             }
             if waits && !self.congested && Instant::now() < deadline {
+                // Who is slow may be busy with asking.
+                self.answer_requests();
                 std::thread::sleep(Duration::from_millis(1));
                 continue;
             }

@@ -146,7 +146,7 @@ class Evidence:
         """Return the holes that lost messages of the ledger may have told of.
 
         One belongs to one session, and may tell of any of its numbers. Which, nobody knows, so the sessions
-        that miss most get them, and the gaps of the updates are left to the others.
+        that no gap of updates can help get them first, then those that miss most.
         """
         sessions: defaultdict[str, list[Hole]] = defaultdict(list)
         for hole, otherwise in self._holes:
@@ -158,7 +158,7 @@ class Evidence:
         for one in ledgers.values():
             one.begin()
         told: dict[Hole, str] = {}
-        for holes in sorted(sessions.values(), key=lambda it: sum(hole.first - hole.last - 1 for hole in it)):
+        for holes in sorted(sessions.values(), key=self._need, reverse=True):
             reasons: dict[int, str] = {}
             for hole in holes:
                 low, high = self._span(hole)
@@ -171,6 +171,11 @@ class Evidence:
                         told[hole] = reasons[rank]
                         break
         return told
+
+    def _need(self, holes: list[Hole]) -> tuple[bool, int]:
+        sizes = [hole.last - hole.first + 1 for hole in holes]
+        rooms = [sum(sum(gaps.sizes[at:end]) for gaps, at, end in self._reach(hole)) for hole in holes]
+        return any(room < size for room, size in zip(rooms, sizes, strict=True)), sum(sizes)
 
     def _span(self, hole: Hole) -> tuple[int, int]:
         """Return the first and last relay that may have had the hole's updates."""
@@ -197,15 +202,21 @@ class Evidence:
                 if topic != LEDGER_TOPIC:
                     yield (rank, topic), gaps
 
-    def _take(self, hole: Hole) -> Iterator[tuple[str, int]]:
-        """Use up messages of gaps that lie where the hole is."""
-        wanted = hole.last - hole.first + 1
+    def _reach(self, hole: Hole) -> Iterator[tuple[_Gaps, int, int]]:
+        """Return the gaps of updates that lie where the hole is: `[at:end]` of each topic's."""
         for place, gaps in self._of_updates(*self._span(hole)):
             at, end = 0, len(gaps.firsts)
             if place == (self._ranks.get(hole.earlier.relay_id or ""), hole.earlier.topic):
                 at = bisect_right(gaps.firsts, hole.earlier.relay_seq or 0)
             if place == (self._ranks.get(hole.later.relay_id or ""), hole.later.topic):
                 end = bisect_left(gaps.firsts, hole.later.relay_seq or 0)
+            yield gaps, at, end
+
+    def _take(self, hole: Hole) -> Iterator[tuple[str, int]]:
+        """Use up messages of gaps that lie where the hole is."""
+        wanted = hole.last - hole.first + 1
+        for gaps, first, end in self._reach(hole):
+            at = first
             while wanted and (at := gaps.some_left(at)) < end:
                 count = min(wanted, gaps.left[at])
                 gaps.left[at] -= count

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from atomwire._message import Message
     from atomwire._subscription import Subscription
 
-ANSWER_TIMEOUT = 2.0
-"""Seconds for an answer, while live messages wait. An idle relay looks after requests each 20 ms; a busy one
-between publications, for which it may wait a second for a slow subscriber."""
-SILENCE = 30.0
+ANSWER_TIMEOUT = 5.0
+"""Seconds for an answer, while live messages wait. A relay looks after requests each 20 ms; on a machine that is
+busy with everything else it may take longer, and what is given up is lost."""
+SILENCE = 60.0
 """Seconds without asking again after a request that went unanswered: a replay socket that is not there costs
-7 % of a consumer's time at the most."""
+8 % of a consumer's time at the most."""
 
 MAX_ANSWER_BYTES = 4 * MAX_PAYLOAD_BYTES
 """A relay answers with about 1 MiB, or with a single payload that is larger."""
