@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from atomwire._subscription import Subscription
 
 ANSWER_TIMEOUT = 5.0
-"""Seconds for an answer, while live messages wait. A relay looks after requests each 20 ms; on a machine that is
-busy with everything else it may take longer, and what is given up is lost."""
+"""Seconds for an answer, while live messages wait. A relay looks after requests each 20 ms; on a machine that
+is busy with everything else it may take longer, and what is given up is lost."""
 SILENCE = 60.0
 """Seconds without asking again after a request that went unanswered: a replay socket that is not there costs
 8 % of a consumer's time at the most."""
