@@ -432,6 +432,10 @@ impl Shell {
     /// Does what the machine says until it says wait.
     fn drive(&mut self, now: Micros) {
         let State::Open { .. } = self.state else { return };
+        // What was learned of the clock on this connection is void: the timer, which is due, sees to it.
+        if self.jumped {
+            return;
+        }
         loop {
             if self.congested && self.still_congested() {
                 if now.saturating_sub(self.heard_at) > BUFFERED_STALL {

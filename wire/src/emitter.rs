@@ -10,6 +10,7 @@
 //! At every moment `created = acknowledged + lost(reason) + pending`.
 
 mod frames;
+mod leave;
 mod queue;
 
 pub use crate::decode::Malformed;
@@ -18,7 +19,7 @@ pub use queue::{Key, NewUpdate, Stats, WhenFull};
 use crate::clock::{Clock, Exchange, Offset};
 use crate::ids::{IdStream, Ids};
 use crate::{IdSeed, LostReason, Micros, SessionId, limits};
-use frames::{Kept, Offered, Rejected, Room, ServerFrame, Times};
+use frames::{Offered, Rejected, ServerFrame, Times};
 use queue::{Allowance, Queue};
 
 /// How long an update waits for company after a quiet time: what one click writes goes together.
@@ -243,106 +244,6 @@ impl Emitter {
                 Some(scale(bound, random))
             }
         }
-    }
-
-    /// What is pending as the body of a last request (PROTOCOL.md, section 11) of at most `bytes` bytes;
-    /// none when there is nothing to say. The socket must be closed already.
-    ///
-    /// Nothing is settled by it, since nobody waits for an answer: a page that comes back sends again what
-    /// the relay does not know. With `for_good` the page does not come back: what does not fit is lost, the
-    /// request says so, and ends the session.
-    pub fn last_request(&mut self, bytes: usize, for_good: bool, now: Micros) -> Option<Vec<u8>> {
-        let nothing = if for_good { self.queue.created() == 0 } else { self.queue.all_settled() };
-        if nothing || self.connection.is_some() {
-            return None;
-        }
-        let mut body = Vec::new();
-        frames::delimited(&mut body, &frames::hello(&self.config, self.queue.first_unsettled(), now));
-        let granted = self.queue.first_unsettled().saturating_add(self.offered.credit);
-        let (mut keys, mut end) = (0, self.queue.first_unsettled());
-        while let Some(room) = self.offered.room_within(bytes.saturating_sub(body.len())) {
-            let new_keys = &self.keys[keys..];
-            let new_keys = &new_keys[..room.keys(new_keys)];
-            keys += new_keys.len();
-            let allowance = Allowance { granted, updates: self.offered.batch_updates, keys, room };
-            let batch = self.queue.batch(allowance, self.offered.room().updates);
-            if batch.end == end && new_keys.is_empty() {
-                break;
-            }
-            end = batch.end;
-            frames::delimited(&mut body, &frames::batch(&batch, new_keys, self.clock.offset()));
-        }
-        if for_good {
-            self.queue.give_up_unsent(LostReason::PageClosed);
-            let rest = self.queue.batch(Allowance { granted, updates: 0, keys, room: Room::LEAST }, 0);
-            frames::delimited(&mut body, &frames::batch(&rest, &[], self.clock.offset()));
-            frames::delimited(&mut body, &frames::bye(self.queue.created()));
-        }
-        self.queue.rewind();
-        Some(body)
-    }
-
-    /// What was made since the last call, as a `Batch` frame to keep where it outlives the page: ask again
-    /// until there is none. [`Emitter::restore`] takes such frames, with the keys, once the page is gone.
-    pub fn journal(&mut self) -> Option<Vec<u8>> {
-        self.queue.journal().map(|batch| frames::batch(&batch, &[], None))
-    }
-
-    /// Every number below this is settled, and need not be kept any longer.
-    pub fn settled(&self) -> u64 {
-        self.queue.first_unsettled()
-    }
-
-    /// Nothing is left to say to the relay, neither an update nor a loss.
-    pub fn all_settled(&self) -> bool {
-        self.queue.all_settled()
-    }
-
-    /// The keys so far, in the order of their indices.
-    pub fn keys(&self) -> &[Box<str>] {
-        &self.keys
-    }
-
-    /// A session that an earlier page left: `frames` are what `journal` gave there, in that order. Of the
-    /// oldest, settled ones may be missing, and any of the newest. What is missing in the middle is lost as
-    /// `page_closed`.
-    ///
-    /// # Errors
-    /// [`Malformed`] when the bytes are not what `journal` gave.
-    pub fn restore(config: Config, keys: Vec<Box<str>>, frames: &[&[u8]]) -> Result<Self, Malformed> {
-        if keys.len() > limits::KEYS || !keys.iter().all(|key| (1..=limits::KEY_BYTES).contains(&key.len())) {
-            return Err(Malformed("more or longer keys than a connection takes"));
-        }
-        let mut kept = Vec::new();
-        for frame in frames {
-            frames::read_batch(frame, &mut kept)?;
-        }
-        let base = kept.first().map_or(0, Kept::first);
-        let mut emitter = Self::at(config, base);
-        emitter.keys = keys;
-        emitter.restored = true;
-        for piece in kept {
-            // What two frames both hold is taken once.
-            let next = emitter.queue.created();
-            emitter.queue.lose(piece.first().saturating_sub(next), LostReason::PageClosed);
-            match piece {
-                Kept::Update { seq, .. } if seq < next => {}
-                Kept::Update { encoded, keys, .. } if keys as usize <= emitter.keys.len() => {
-                    emitter.queue.append(&encoded, keys, 0);
-                }
-                Kept::Update { .. } => emitter.queue.lose(1, LostReason::PageClosed),
-                Kept::Lost(range) => {
-                    let next = emitter.queue.created();
-                    emitter.queue.lose((range.last + 1).saturating_sub(next), range.reason);
-                }
-            }
-        }
-        Ok(emitter)
-    }
-
-    /// Everything that was not sent on this connection is lost under `reason`, and the relay will be told.
-    pub fn give_up(&mut self, reason: LostReason) {
-        self.queue.give_up_unsent(reason);
     }
 
     /// Gives up for good: everything pending is lost under `reason`.

@@ -5,7 +5,7 @@ use super::queue::{Batch, Key, NewUpdate};
 use crate::clock::Offset;
 use crate::decode::{Fields, Malformed, oneof};
 use crate::encode::{Writer, zigzag};
-use crate::{LostRange, LostReason, Micros, limits};
+use crate::{Micros, limits};
 
 /// What a batch's offsets count from. Offsets are written when an update is recorded, before anybody knows
 /// which batch it will travel in, so the base is fixed: 2026-01-01T00:00:00Z, seven bytes of varint
@@ -14,11 +14,11 @@ const BASE_TIME: Micros = 1_767_225_600_000_000;
 
 /// Field numbers of `ClientFrame`.
 const HELLO: u32 = 1;
-const BATCH: u32 = 2;
+pub(super) const BATCH: u32 = 2;
 const PING: u32 = 4;
 const BYE: u32 = 5;
 /// Field number of `Batch.updates`.
-const BATCH_UPDATES: u32 = 4;
+pub(super) const BATCH_UPDATES: u32 = 4;
 
 /// A batch's tag, length and numbers, at their longest 51 bytes.
 const HEAD_BYTES: usize = 64;
@@ -286,7 +286,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<ServerFrame, Malformed> {
     })
 }
 
-fn numbers<const N: usize>(message: &[u8]) -> Result<[u64; N], Malformed> {
+pub(super) fn numbers<const N: usize>(message: &[u8]) -> Result<[u64; N], Malformed> {
     let mut numbers = [0; N];
     for field in Fields(message) {
         let field = field?;
@@ -316,76 +316,4 @@ fn offered(message: &[u8]) -> Result<Offered, Malformed> {
         value_bytes: bound(value_bytes, own.value_bytes),
         ..own
     })
-}
-
-/// What a kept frame holds, piece by piece.
-pub(super) enum Kept {
-    Update { seq: u64, encoded: Vec<u8>, keys: u32 },
-    Lost(LostRange),
-}
-
-impl Kept {
-    pub(super) fn first(&self) -> u64 {
-        match self {
-            Self::Update { seq, .. } => *seq,
-            Self::Lost(range) => range.first,
-        }
-    }
-}
-
-/// Reads a `Batch` frame of our own back; `kept` stays in the order of the numbers.
-pub(super) fn read_batch(bytes: &[u8], kept: &mut Vec<Kept>) -> Result<(), Malformed> {
-    let (BATCH, body) = oneof(bytes).map(|(kind, body)| (kind as u32, body))? else {
-        return Err(Malformed("not a batch"));
-    };
-    let mut next = 0;
-    for field in Fields(body) {
-        let field = field?;
-        let piece = match field.number {
-            1 => {
-                next = field.content.uint()?;
-                continue;
-            }
-            4 => {
-                let update = field.content.bytes()?;
-                let mut encoded = Vec::with_capacity(update.len() + 8);
-                Writer(&mut encoded).bytes(BATCH_UPDATES, update);
-                let seq = next;
-                if seq >= limits::SEQ_END {
-                    return Err(Malformed("an update's number is beyond the end"));
-                }
-                next += 1;
-                Kept::Update { seq, encoded, keys: keys_of(update)? }
-            }
-            5 => Kept::Lost(read_lost(field.content.bytes()?)?),
-            _ => continue,
-        };
-        // Nearly always at the end: a library's sort is 5 KB of the browser's module.
-        let at = kept.partition_point(|other| other.first() <= piece.first());
-        kept.insert(at, piece);
-    }
-    Ok(())
-}
-
-/// How many keys of the table an encoded update needs.
-fn keys_of(update: &[u8]) -> Result<u32, Malformed> {
-    let mut keys = 1;
-    for field in Fields(update) {
-        let field = field?;
-        match field.number {
-            1 => keys = field.content.uint()?.saturating_add(1),
-            10 => return Ok(0),
-            _ => {}
-        }
-    }
-    u32::try_from(keys).map_err(|_| Malformed("an index beyond the table of keys"))
-}
-
-fn read_lost(message: &[u8]) -> Result<LostRange, Malformed> {
-    let [first, last, reason] = numbers(message)?;
-    if last < first || last >= limits::SEQ_END {
-        return Err(Malformed("a lost range is reversed or beyond the end"));
-    }
-    let known = LostReason::ALL.into_iter().find(|known| *known as u64 == reason);
-    Ok(LostRange { first, last, reason: known.unwrap_or(LostReason::EmitterFailed) })
 }
