@@ -27,7 +27,9 @@ async function npm(cwd: string, ...args: string[]): Promise<string> {
 
 /** Installs the packed package in `app`, and beside it what its users have: this workspace's own copies. */
 async function install(app: string): Promise<void> {
-  await writeFile(join(app, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
+  // Its one dependency, too: nothing is asked of the network.
+  const overrides = { idb: `file:${at('node_modules/idb')}` };
+  await writeFile(join(app, 'package.json'), JSON.stringify({ private: true, type: 'module', overrides }));
   await npm(root, 'pack', '--workspace', 'atomwire', '--pack-destination', app);
   const quiet = ['--offline', '--ignore-scripts', '--no-audit', '--no-fund', '--legacy-peer-deps'];
   await npm(app, 'install', ...quiet, './atomwire-0.1.0.tgz');
