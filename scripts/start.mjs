@@ -106,6 +106,7 @@ await run(async () => {
   Order something    ${DEMO}
   See its trace      ${RELAY}/traces
   See the counters   ${RELAY}/metrics
+  Print the account  ${python.replace(`${root}/`, '')} -m atomwire account
 
   Every update becomes a row in ${at('atomwire.sqlite')}. Ctrl-C stops everything.
 `);
