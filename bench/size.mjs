@@ -1,6 +1,8 @@
 // npm run bench:size: what a visitor downloads, bundled by Vite as an app's own bundler does it.
 
+import { parseArgs } from 'node:util';
 import { bundle, weigh } from './lib/bundle.mjs';
+import { Report } from './lib/Report.mjs';
 
 const ATOMWIRE = `
   export { startEmitter } from 'atomwire';
@@ -17,16 +19,18 @@ const PEERS = {
   'Sentry with tracing': `export { browserTracingIntegration, init, startSpan } from '@sentry/browser';`,
 };
 
+const { values: flags } = parseArgs({ options: { save: { type: 'boolean', default: false } } });
+const report = new Report();
+
 const kb = (bytes) => (bytes / 1000).toFixed(2);
 
 function row(name, files) {
   const raw = files.reduce((sum, { bytes }) => sum + bytes.length, 0);
   const zipped = files.reduce((sum, { gzip }) => sum + gzip, 0);
-  console.log(`| ${name} | ${kb(raw)} | ${kb(zipped)} |`);
+  report.say(`| ${name} | ${kb(raw)} | ${kb(zipped)} |`);
 }
 
-console.log('| | minified, kB | gzip, kB |');
-console.log('| --- | --- | --- |');
+report.say('| | minified, kB | gzip, kB |', '| --- | --- | --- |');
 const files = await bundle(ATOMWIRE);
 const part = (wanted) => files.filter(({ when }) => when === wanted);
 row('**atomwire: `startEmitter` and `atomWithTracing`**', [...part('entry'), ...part('lazy')]);
@@ -44,6 +48,7 @@ const ratios = [];
 for (const [name, source] of Object.entries(PEERS)) {
   const peer = await bundle(source);
   row(`**${name}**`, peer);
-  ratios.push(`${name} ${(weigh(peer).loads / own).toFixed(2)}`);
+  ratios.push(`${name} ${(weigh(peer).loads / own).toFixed(1)}`);
 }
-console.log(`\nTo atomwire, gzip: ${ratios.join('; ')}`);
+report.say('', `Times atomwire’s, gzip: ${ratios.join('; ')}`);
+if (flags.save) report.save('size');
