@@ -1,6 +1,6 @@
 const LOOK_EVERY_MS = 20;
-/** A peer that delivers nothing for so long has lost the rest. */
-const GIVE_UP_MS = 3_000;
+/** A peer that delivers nothing for so long, longer than any batch waits, has lost the rest. */
+const GIVE_UP_MS = 7_000;
 
 /** A page with one peer in it, and the books of what that peer was given and what arrived. */
 export class Visit {

@@ -35,6 +35,8 @@ export async function startSite(directory) {
     });
     createReadStream(path).pipe(response);
   });
+  // Node would close a connection in the moment in which a batch of each five seconds is on its way.
+  server.keepAliveTimeout = 0;
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     port: server.address().port,

@@ -1,14 +1,26 @@
-import { browserTracingIntegration, flush, getActiveSpan, init, startSpan } from '@sentry/browser';
+import {
+  browserTracingIntegration,
+  flush,
+  getActiveSpan,
+  init,
+  type Span,
+  startInactiveSpan,
+  startSpan,
+} from '@sentry/browser';
 import { atomAround } from './atomAround.ts';
 import type { Peer } from './Peer.ts';
 import { ATTRIBUTES, NAME, VALUE } from './span.ts';
 
 const LOOK_EVERY_MS = 100;
 
+/** What the writes until the next flush belong to, as those of a click would. */
+let click: Span | undefined;
+
 /** A span for each write, value included; they are streamed, as is the default. */
 export const sentry: Peer = {
   atom: atomAround((write) => {
-    startSpan({ name: NAME, attributes: ATTRIBUTES }, (span) => {
+    click ??= startInactiveSpan({ name: 'click' });
+    startSpan({ name: NAME, attributes: ATTRIBUTES, parentSpan: click }, (span) => {
       span.setAttribute(VALUE, JSON.stringify(write()));
     });
   }),
@@ -22,6 +34,8 @@ export const sentry: Peer = {
     while (getActiveSpan() !== undefined) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   },
   async flush() {
+    click?.end();
+    click = undefined;
     await flush();
   },
 };
