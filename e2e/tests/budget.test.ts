@@ -26,7 +26,7 @@ const BUDGET = {
     onDemand: 4_000,
   },
   atomwire: { source: `export * from 'atomwire';`, loads: 12_000, onDemand: 4_000 },
-  'atomwire/jotai': { source: `export * from 'atomwire/jotai';`, loads: 2_000, onDemand: 0 },
+  'atomwire/jotai': { source: `export * from 'atomwire/jotai';`, loads: 2_500, onDemand: 0 },
   'atomwire/slim': { source: `export * from 'atomwire/slim';`, loads: 6_500, onDemand: 4_000 },
   'atomwire/module.wasm': {
     source: `export { default } from 'atomwire/module.wasm?url';`,
