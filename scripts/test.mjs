@@ -54,7 +54,7 @@ const stages = {
   async typescript() {
     await buildRelay();
     await buildEmitter();
-    for (const room of ['emitter-wasm', 'emitter-wasm/tests', 'web-demo', 'e2e'])
+    for (const room of ['emitter-wasm', 'emitter-wasm/tests', 'web-demo', 'e2e', 'bench'])
       await show('npx', ['tsc', '--noEmit', '--project', room]);
     await show('node', ['--test', 'trace-view/tests/page/']);
     await show('npm', ['test', '--workspace', 'atomwire']);

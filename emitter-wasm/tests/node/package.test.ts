@@ -2,9 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { gzipSync } from 'node:zlib';
 import { publint } from 'publint';
-import { build } from 'vite';
 import { describe, expect, test } from 'vitest';
 
 const require = createRequire(import.meta.url);
@@ -66,30 +64,4 @@ describe('the module', () => {
     expect(dis).not.toContain('externref');
     expect(dis).not.toMatch(/\(result \w+ \w+/);
   });
-});
-
-test('what a page downloads stays within its budget', async () => {
-  const output = await build({
-    root,
-    configFile: false,
-    logLevel: 'silent',
-    build: {
-      write: false,
-      rollupOptions: {
-        input: join(root, 'tests/node/entry.js'),
-        preserveEntrySignatures: 'strict',
-        external: [/^jotai/],
-      },
-    },
-  });
-  const { output: files } = output as { output: { code?: string; isEntry?: boolean }[] };
-  const size = (wanted: boolean) => {
-    const code = files.filter(({ isEntry = false }) => isEntry === wanted).map(({ code }) => code ?? '');
-    return gzipSync(code.join(''), { level: 9 }).length;
-  };
-  const wasm = gzipSync(readFileSync(join(root, 'dist/wasm/atomwire_emitter_bg.wasm')), { level: 9 }).length;
-  expect(wasm).toBeLessThan(28 * 1024);
-  expect(size(true)).toBeLessThan(8.5 * 1024);
-  // What `persist` asks for, and nothing else does.
-  expect(size(false)).toBeLessThan(5.5 * 1024);
 });
