@@ -25,12 +25,18 @@ pub struct Offset {
 }
 
 impl Offset {
-    /// So uncertain that it contradicts nothing.
-    const NONE: Self = Self { micros: 0, error: Micros::MAX };
+    /// So uncertain that it contradicts nothing: as much as two times can be apart, and two of it are no overflow.
+    const NONE: Self = Self { micros: 0, error: Micros::MAX / 4 };
 
     fn contradicts(self, other: Self) -> bool {
-        self.micros.abs_diff(other.micros) > self.error.saturating_add(other.error)
+        apart(self.micros, other.micros) > self.error + other.error
     }
+}
+
+/// Asked for three times: it stands in the module once.
+#[inline(never)]
+fn apart(one: i64, other: i64) -> u64 {
+    one.abs_diff(other)
 }
 
 /// Exchanges remembered: the eight stages of RFC 5905's clock filter (section 10).
@@ -64,8 +70,15 @@ impl Clock {
         Self { samples: [Offset::NONE; STAGES], next: 0, held: Offset::NONE }
     }
 
+    /// Knows of none any more.
+    pub fn forget(&mut self) {
+        self.samples.fill(Offset::NONE);
+        self.held = Offset::NONE;
+    }
+
     /// Takes an exchange into account. One whose times contradict themselves (the round trip
     /// would be negative: a clock jumped in the middle) is ignored.
+    #[inline]
     pub fn sample(&mut self, at: Exchange) {
         let there = at.relay_received.wrapping_sub(at.client_sent) as i64;
         let back = at.relay_sent.wrapping_sub(at.client_received) as i64;
@@ -99,6 +112,6 @@ impl Clock {
 
     /// The offset held; none before the first exchange.
     pub fn offset(&self) -> Option<Offset> {
-        (self.held.error < Micros::MAX).then_some(self.held)
+        (self.held.error < Offset::NONE.error).then_some(self.held)
     }
 }

@@ -302,11 +302,9 @@ impl Emitter {
     /// What a `Hello` says, at the input.
     fn hello(&mut self) -> Hello {
         let memory = self.machine.memory();
-        let resource = Text { at: INPUT, len: self.resource.len() };
-        let token = Text { at: resource.len, len: self.token.len() };
-        memory.write(resource.at, &self.resource);
-        memory.write(token.at, self.token.as_bytes());
-        Hello { resource, token }
+        memory.write(INPUT, &self.resource);
+        memory.write(INPUT + self.resource.len(), self.token.as_bytes());
+        Hello { resource: self.resource.len(), token: self.token.len() }
     }
 }
 

@@ -259,7 +259,7 @@ impl<M: Memory> Machine<M> {
 
     /// The client's clock was set: what was learned of the offset is void.
     pub fn clock_jumped(&mut self) {
-        self.clock = Clock::new();
+        self.clock.forget();
     }
 
     /// Sends what is pending without waiting for company (the page is hidden, or `flush()`).

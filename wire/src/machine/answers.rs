@@ -34,24 +34,27 @@ impl Refused {
         (self.first, self.last) = (NEVER, NEVER);
     }
 
-    fn begin(&mut self, answer: Text, field: u64) {
-        (self.rest, self.tag, self.first, self.last) = (answer, field << 3 | 2, 0, 0);
-    }
 }
 
 impl<M: Memory> Machine<M> {
     /// Those in the fields `field` of an answer, each of which is read once before any counts: one may be malformed,
     /// or they are more than the protocol allows.
     pub(super) fn read_refused(&mut self, answer: Text, field: u64) {
-        self.refused.begin(answer, field);
-        for _ in 0..=limits::REJECTED_RANGES {
-            self.next_refused();
+        const MOST: usize = limits::REJECTED_RANGES + 1;
+        self.first_refused(answer, field);
+        for _ in 0..MOST {
             if self.refused.first == NEVER {
-                self.refused.begin(answer, field);
-                return self.next_refused();
+                return self.first_refused(answer, field);
             }
+            self.next_refused();
         }
         self.reader.fail(Malformed::TooManyRejected);
+    }
+
+    #[inline(never)]
+    fn first_refused(&mut self, answer: Text, field: u64) {
+        (self.refused.rest, self.refused.tag) = (answer, field << 3 | 2);
+        self.next_refused();
     }
 
     #[inline(never)]

@@ -39,17 +39,8 @@ impl<M: Memory> Machine<M> {
             let place = at + 8 * (position as usize & 1) & 15;
             u64::from(state[place].wrapping_add(input[place]))
         };
-        let mut ids = [0; 3];
-        for at in 0..3 {
-            ids[at] = word(2 * at) | word(2 * at + 1) << 32;
-        }
-        if ids[0] | ids[1] == 0 {
-            ids[1] = NONZERO;
-        }
-        if ids[2] == 0 {
-            ids[2] = NONZERO;
-        }
-        ids
+        let [high, low, span] = [0, 2, 4].map(|at| word(at) | word(at + 1) << 32);
+        [high, if high | low == 0 { NONZERO } else { low }, if span == 0 { NONZERO } else { span }]
     }
 
     /// Writes the ids at `position` to memory.

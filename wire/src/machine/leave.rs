@@ -67,9 +67,7 @@ impl<M: Memory> Machine<M> {
     /// and in their order, then the frames.
     pub fn restore_at(&mut self, base: u64) {
         self.restored = true;
-        for which in [BASE, CREATED, SETTLED] {
-            self.counts[which] = base;
-        }
+        (self.counts[BASE], self.counts[CREATED], self.counts[SETTLED]) = (base, base, base);
         // Nothing new comes, and what is taken was bounded where it was made.
         (self.max_updates, self.max_bytes, self.log.most_ranges) = (usize::MAX, usize::MAX, usize::MAX);
         self.log.follow(base);
