@@ -164,7 +164,7 @@ pub fn receive(length: u32, now: f64) -> i32 {
             session.machine.memory().copy(message.at, OUTPUT, message.len);
             message.len as i32 + 1
         }
-        Err(malformed) => -1 - malformed as i32,
+        Err(malformed) => -(malformed as i32),
     })
 }
 

@@ -25,6 +25,8 @@ pub struct Offset {
 }
 
 impl Offset {
+    const ZERO: Self = Self { micros: 0, error: 0 };
+
     /// So uncertain that it contradicts nothing: as much as two times can be apart, and two of it are no overflow.
     const NONE: Self = Self { micros: 0, error: Micros::MAX / 4 };
 
@@ -70,7 +72,11 @@ impl Clock {
         Self { samples: [Offset::NONE; STAGES], next: 0, held: Offset::NONE }
     }
 
+    /// Of no use before it was told to `forget`: zeros take no room in the module.
+    pub(crate) const ZERO: Self = Self { samples: [Offset::ZERO; STAGES], next: 0, held: Offset::ZERO };
+
     /// Knows of none any more.
+    #[inline(never)]
     pub fn forget(&mut self) {
         self.samples.fill(Offset::NONE);
         self.held = Offset::NONE;

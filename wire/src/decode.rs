@@ -7,7 +7,7 @@
 #[non_exhaustive]
 pub enum Malformed {
     #[error("malformed frame: the frame is empty")]
-    Empty,
+    Empty = 1,
     #[error("malformed frame: more than one message in a frame")]
     MoreThanOne,
     #[error("malformed frame: a length is beyond the frame")]

@@ -84,7 +84,7 @@ struct Connection {
     welcomed: bool,
     /// Updates below this number may be sent.
     granted: u64,
-    /// The newest frame in flight, for the clock: the number after its last update, none at the end of numbers…
+    /// The newest frame in flight, for the clock: the number after its last update, zero where none is…
     timed_end: u64,
     /// …and when it was sent.
     timed_at: Micros,
@@ -104,7 +104,7 @@ impl Connection {
             heartbeat: BACKOFF_MAX,
             welcomed: false,
             granted: 0,
-            timed_end: u64::MAX,
+            timed_end: 0,
             timed_at: 0,
             keys: 0,
             flushed_at: 0,
@@ -176,11 +176,11 @@ impl<M: Memory> Machine<M> {
             max_bytes: 0,
             drop_oldest: false,
             keys: 0,
-            clock: Clock::new(),
+            clock: Clock::ZERO,
             offered: Offered::NONE,
             credit: 0,
             open: false,
-            connection: Connection::new(0),
+            connection: Connection { heartbeat: 0, ..Connection::new(0) },
             ranges_left: 0,
             attempts: 0,
             away: Away::Unasked,
@@ -200,6 +200,7 @@ impl<M: Memory> Machine<M> {
         (self.max_updates, self.max_bytes, self.log.most_ranges) = (max_updates, max_bytes, max_updates);
         self.drop_oldest = when_full == WhenFull::DropOldest;
         self.log.clear();
+        self.clock.forget();
         self.offered = Offered::new(0, 0, 0);
         self.credit = limits::BATCH_UPDATES as u64;
     }
@@ -286,7 +287,7 @@ impl<M: Memory> Machine<M> {
     /// long to wait before the next try, or none: the relay does not want this session back, and what
     /// was pending is lost as rejected.
     pub fn closed(&mut self, now: Micros, random: f64) -> Option<Micros> {
-        if self.open && now.saturating_sub(self.connection.opened_at) >= STABLE {
+        if self.open && now >= self.connection.opened_at + STABLE {
             self.attempts = 0;
         }
         self.open = false;
@@ -356,9 +357,9 @@ impl<M: Memory> Machine<M> {
                     self.skip_to(first);
                 }
             }
-            ACK if self.connection.timed_end <= first => {
+            ACK if (1..=first).contains(&self.connection.timed_end) => {
                 client_sent = self.connection.timed_at;
-                self.connection.timed_end = u64::MAX;
+                self.connection.timed_end = 0;
             }
             PONG => client_sent = first,
             GO_AWAY => {

@@ -158,7 +158,7 @@ impl<M: Memory> Machine<M> {
             self.log.moved(from, to);
             self.memory.copy(from, to, len);
             if kind != UPDATE {
-                self.set_head(to, len, 0, kind, number);
+                self.set_word(to, HEAD as u64 | kind << 48);
             }
             to += len;
             from = next;

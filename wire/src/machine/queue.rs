@@ -102,7 +102,7 @@ impl<M: Memory> Machine<M> {
     /// Takes an update. Always creates exactly one: pending, or lost with its reason.
     pub fn push(&mut self, update: &Update, now: Micros) {
         let (keys, key) = match update.key {
-            Key::Index(index) => (index.saturating_add(1), Text::default()),
+            Key::Index(index) => (index.wrapping_add(1), Text::default()),
             Key::Inline(key) => (0, key),
         };
         let value = update.value.unwrap_or_default().len;
@@ -296,6 +296,7 @@ impl<M: Memory> Machine<M> {
     }
 
     /// Everything pending is lost, and nobody is left to report it to.
+    #[inline(never)]
     pub(super) fn abandon_all(&mut self, reason: u64) {
         self.rewind();
         self.give_up_from(SENT, u64::MAX, reason);
