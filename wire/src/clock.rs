@@ -30,6 +30,10 @@ impl Offset {
     /// So uncertain that it contradicts nothing: as much as two times can be apart, and two of it are no overflow.
     const NONE: Self = Self { micros: 0, error: Micros::MAX / 4 };
 
+    pub(crate) fn is_known(self) -> bool {
+        self.error < Self::NONE.error
+    }
+
     fn contradicts(self, other: Self) -> bool {
         apart(self.micros, other.micros) > self.error + other.error
     }
@@ -54,7 +58,7 @@ const STAGES: usize = 8;
 pub struct Clock {
     samples: [Offset; STAGES],
     next: usize,
-    held: Offset,
+    pub(crate) held: Offset,
 }
 
 /// How many times smaller the error of a new offset must be to replace one that it agrees with.
@@ -118,6 +122,6 @@ impl Clock {
 
     /// The offset held; none before the first exchange.
     pub fn offset(&self) -> Option<Offset> {
-        (self.held.error < Offset::NONE.error).then_some(self.held)
+        self.held.is_known().then_some(self.held)
     }
 }

@@ -85,7 +85,7 @@ impl<M: Memory> Machine<M> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Offered {
     pub(super) frame_bytes: usize,
-    pub(super) batch_updates: usize,
+    pub(super) batch_updates: u32,
     pub(super) value_bytes: usize,
 }
 
@@ -95,7 +95,7 @@ impl Offered {
     pub(super) fn new(frame: u64, updates: u64, value: u64) -> Self {
         Self {
             frame_bytes: bound(frame, limits::FRAME_BYTES).max(limits::FRAME_BYTES_MIN),
-            batch_updates: bound(updates, limits::BATCH_UPDATES),
+            batch_updates: bound(updates, limits::BATCH_UPDATES) as u32,
             value_bytes: bound(value, limits::VALUE_BYTES),
         }
     }

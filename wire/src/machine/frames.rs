@@ -68,19 +68,21 @@ impl<M: Memory> Machine<M> {
     /// Lost ranges, updates, lost ranges from a mark on, without a hole: `updates` of them at the most, below
     /// `granted`, in `bytes`. The mark moves behind them.
     #[inline(never)]
-    pub(super) fn batch(&mut self, mark: usize, bytes: usize, updates: usize, granted: u64) {
+    pub(super) fn batch(&mut self, mark: usize, bytes: usize, updates: u32, granted: u64) {
         let batch = self.open(BATCH);
         let eighth = eighth(bytes);
-        if mark == SENT {
-            self.new_keys(2 * eighth);
-        }
+        // What is journaled goes to nobody who would have to know the keys, or could not take it.
+        let (keys, most) = match mark {
+            SENT => (2 * eighth, 5 * self::eighth(self.offered.frame_bytes)),
+            _ => (0, usize::MAX),
+        };
+        self.new_keys(keys);
         self.ranges_left = (eighth / LOST_BYTES).min(limits::BATCH_LOST);
         self.lost(mark);
         // What this relay's frames cannot hold is lost, once it is the next.
-        while mark == SENT
-            && let at = self.log.mark(mark).at
+        while let at = self.log.mark(mark).at
             && self.kind(at) == UPDATE
-            && self.len(at) - HEAD > 5 * self::eighth(self.offered.frame_bytes)
+            && self.len(at) - HEAD > most
         {
             self.give_up_from(mark, 1, LostReason::TooLarge as u64);
             self.lost(mark);
@@ -88,12 +90,11 @@ impl<M: Memory> Machine<M> {
         let first = self.log.mark(mark).seq;
         self.uint(1, first);
         self.uint(2, BASE_TIME);
-        let last = granted.min(first.saturating_add(updates as u64));
+        let last = granted.min(first + u64::from(updates));
         self.updates(mark, last, 5 * eighth);
         self.lost(mark);
-        if mark == SENT
-            && let Some(offset) = self.clock.offset()
-        {
+        let offset = self.clock.held;
+        if offset.is_known() {
             // An offset of zero is one as well, but left out; its error tells.
             self.sint(6, offset.micros);
             self.uint(7, offset.error);

@@ -59,7 +59,7 @@ impl<M: Memory> Machine<M> {
     pub fn journal(&mut self) -> usize {
         let seq = self.log.mark(JOURNALED).seq;
         self.at = OUTPUT;
-        self.batch(JOURNALED, limits::FRAME_BYTES, usize::MAX, u64::MAX);
+        self.batch(JOURNALED, limits::FRAME_BYTES, u32::MAX, u64::MAX);
         if self.log.mark(JOURNALED).seq > seq { self.at - OUTPUT } else { 0 }
     }
 
