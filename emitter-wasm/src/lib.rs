@@ -113,9 +113,9 @@ fn parent_of(machine: &mut Machine<Linear>, above: Option<usize>, root: f64, par
         local: above.is_none(),
     };
     if let Some(at) = above {
-        for (to, digits) in [(IDS, 3), (IDS + 8, 19), (IDS + 16, 36)] {
-            machine.set_word(to, unhex(machine, at + digits, 16));
-        }
+        machine.set_word(IDS, unhex(machine, at + 3, 16));
+        machine.set_word(IDS + 8, unhex(machine, at + 19, 16));
+        machine.set_word(IDS + 16, unhex(machine, at + 36, 16));
         it.flags = unhex(machine, at + 53, 2) as u8;
     } else {
         machine.write_ids(root as u64, IDS);

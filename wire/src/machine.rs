@@ -150,7 +150,8 @@ pub struct Machine<M> {
     connection: Connection,
     /// How many lost ranges the frame being written has room for.
     ranges_left: usize,
-    attempts: u32,
+    /// Over how long the next try is spread out, within its bounds.
+    backoff: Micros,
     away: Away,
     /// When a relay that goes away wants to be tried again, and over how long its clients are spread out.
     away_after: Micros,
@@ -182,7 +183,7 @@ impl<M: Memory> Machine<M> {
             open: false,
             connection: Connection { heartbeat: 0, ..Connection::new(0) },
             ranges_left: 0,
-            attempts: 0,
+            backoff: 0,
             away: Away::Unasked,
             away_after: 0,
             away_jitter: 0,
@@ -201,7 +202,7 @@ impl<M: Memory> Machine<M> {
         self.drop_oldest = when_full == WhenFull::DropOldest;
         self.log.clear();
         self.clock.forget();
-        self.offered = Offered::new(0, 0, 0);
+        self.offered.set(0, 0, 0);
         self.credit = limits::BATCH_UPDATES as u64;
     }
 
@@ -288,7 +289,7 @@ impl<M: Memory> Machine<M> {
     /// was pending is lost as rejected.
     pub fn closed(&mut self, now: Micros, random: f64) -> Option<Micros> {
         if self.open && now >= self.connection.opened_at + STABLE {
-            self.attempts = 0;
+            self.backoff = 0;
         }
         self.open = false;
         let (mut after, mut bound) = (self.away_after, self.away_jitter);
@@ -300,8 +301,8 @@ impl<M: Memory> Machine<M> {
             Away::Back => {}
             Away::Unasked => {
                 after = 0;
-                bound = (BACKOFF_BASE << self.attempts.min(16)).min(BACKOFF_MAX);
-                self.attempts += 1;
+                bound = self.backoff.clamp(BACKOFF_BASE, BACKOFF_MAX);
+                self.backoff = 2 * bound;
             }
         }
         self.rewind();
@@ -351,7 +352,7 @@ impl<M: Memory> Machine<M> {
                 client_sent = self.connection.opened_at;
                 self.connection.welcomed = true;
                 self.connection.heartbeat = at_most_an_hour(fourth.max(HEARTBEAT_MIN_MS));
-                self.offered = Offered::new(frame, updates, value);
+                self.offered.set(frame, updates, value);
                 self.credit = second;
                 if self.restored {
                     self.skip_to(first);

@@ -92,12 +92,11 @@ pub(super) struct Offered {
 impl Offered {
     pub(super) const NONE: Self = Self { frame_bytes: 0, batch_updates: 0, value_bytes: 0 };
 
-    pub(super) fn new(frame: u64, updates: u64, value: u64) -> Self {
-        Self {
-            frame_bytes: bound(frame, limits::FRAME_BYTES).max(limits::FRAME_BYTES_MIN),
-            batch_updates: bound(updates, limits::BATCH_UPDATES) as u32,
-            value_bytes: bound(value, limits::VALUE_BYTES),
-        }
+    #[inline(never)]
+    pub(super) fn set(&mut self, frame: u64, updates: u64, value: u64) {
+        self.frame_bytes = bound(frame, limits::FRAME_BYTES).max(limits::FRAME_BYTES_MIN);
+        self.batch_updates = bound(updates, limits::BATCH_UPDATES) as u32;
+        self.value_bytes = bound(value, limits::VALUE_BYTES);
     }
 }
 

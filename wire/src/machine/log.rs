@@ -203,9 +203,8 @@ impl<M: Memory> Machine<M> {
         self.is_lost(at) && (self.kind(at) == reason || self.log.ranges >= self.log.most_ranges)
     }
 
-    /// The update at `at` is lost, the number `seq`.
-    pub(super) fn become_lost(&mut self, at: usize, seq: u64, reason: u64) {
-        let len = self.len(at);
+    /// The update at `at`, a record of `len` bytes, is lost, the number `seq`.
+    pub(super) fn become_lost(&mut self, at: usize, len: usize, seq: u64, reason: u64) {
         self.set_head(at, len, 0, reason, seq);
         self.log.slack += len;
         self.log.ranges += 1;

@@ -218,7 +218,7 @@ impl<M: Memory> Machine<M> {
         while at < self.log.tail && given_up < most {
             let len = self.len(at);
             if self.kind(at) == UPDATE {
-                self.become_lost(at, seq, reason);
+                self.become_lost(at, len, seq, reason);
                 self.bytes -= len - HEAD;
                 given_up += 1;
                 seq += 1;
