@@ -1,4 +1,4 @@
-import type { EmitterOptions } from './EmitterOptions.js';
+import type { EmitterOptions } from '../EmitterOptions.js';
 import { version } from './version.js';
 
 /**
