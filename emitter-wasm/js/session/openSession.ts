@@ -243,13 +243,16 @@ export function openSession(
     due = at;
     clearTimeout(timer);
     if (at === Infinity) return;
-    timer = setTimeout(
+    const set = setTimeout(
       () => {
         due = Infinity;
         handle();
       },
       Math.max(Math.ceil((at - time) / 1_000), 0),
     );
+    // It did write, and what it wrote has set the timer: two would each set more.
+    if (due === at) timer = set;
+    else clearTimeout(set);
   }
 
   /** The machine slept, or somebody set the clock: every deadline is void. */
@@ -362,7 +365,10 @@ export function openSession(
     away = '';
     asked = false;
     next = Infinity;
-    if (isOffline()) return tellDisconnected();
+    if (isOffline()) {
+      tellDisconnected();
+      return;
+    }
     try {
       // A relative address would be the page's own.
       if (!/^wss?:/i.test(url)) throw new Error('it begins with ws:// or wss://');
@@ -415,14 +421,14 @@ export function openSession(
     while (open) {
       const time = now();
       congested &&= (socket?.bufferedAmount ?? 0) > BUFFERED_BYTES;
-      if (time >= answerBy || (congested && time - heardAt > BUFFERED_STALL)) return retry();
-      const step = congested ? time + BUFFERED_POLL : core.step(time);
+      const isDead = time >= answerBy || (congested && time - heardAt > BUFFERED_STALL);
+      const step = isDead ? 0 : congested ? time + BUFFERED_POLL : core.step(time);
       if (step > 0) {
         next = Math.min(step, answerBy);
         return;
       }
-      if (step === 0) return retry();
-      send(memory.read(-step));
+      if (step < 0) send(memory.read(-step));
+      else retry();
     }
   }
 

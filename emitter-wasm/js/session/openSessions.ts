@@ -57,7 +57,8 @@ export async function openSessions(
 
   async function instantiate(): Promise<Core> {
     module ??= compile();
-    const { exports } = await WebAssembly.instantiate(await module);
+    const compiled = await module;
+    const { exports } = await WebAssembly.instantiate(compiled);
     return exports as unknown as Core;
   }
 
