@@ -2,15 +2,19 @@
 //!
 //! `PROTOCOL.md` is the normative text. The two session machines are sans-I/O: time goes in as
 //! microseconds since the Unix epoch ([`Micros`]), bytes go in and come out, and whoever owns the
-//! socket does the rest. The browser's half ([`emitter`]) encodes by hand, because a module that
-//! people download must be small; the relay's half ([`relay`]) decodes with prost.
+//! socket does the rest. The browser's half ([`machine`]) encodes by hand and needs neither the standard library
+//! nor an allocator, because a module that people download must be small; [`emitter`] is the same for native
+//! programs. The relay's half ([`relay`]) decodes with prost.
+
+#![cfg_attr(not(feature = "relay"), no_std)]
 
 pub mod clock;
 mod decode;
+#[cfg(feature = "relay")]
 pub mod emitter;
-mod encode;
 pub mod ids;
 pub mod limits;
+pub mod machine;
 #[cfg(feature = "relay")]
 pub mod proto;
 #[cfg(feature = "relay")]
@@ -29,6 +33,7 @@ pub type SessionId = [u8; 16];
 pub type IdSeed = [u8; 32];
 
 /// A W3C trace context: the parent of an update's span.
+#[cfg(feature = "relay")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParentContext {
     /// 16 bytes, not all zero.

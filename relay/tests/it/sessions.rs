@@ -223,6 +223,7 @@ async fn a_value_or_a_write_may_fail() {
         start: now_us(),
         duration: 5,
         value: None,
+        altered: false,
         error: Some(("TypeError", "cart is not iterable")),
         parent: None,
         position: 0,

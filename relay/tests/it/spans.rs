@@ -112,6 +112,7 @@ async fn a_write_that_fails_inside_of_a_span_says_so() {
         start: now_us() - 5,
         duration: 5,
         value: None,
+        altered: false,
         error: Some(("TypeError", "not iterable")),
         parent: Some(&parent),
         position: 7,
