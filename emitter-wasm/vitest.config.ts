@@ -36,6 +36,7 @@ export default defineConfig({
           exclude: ['atomwire'],
           // Found in the middle of a run, they would reload the page under a test.
           include: [
+            'idb',
             'jotai',
             'jotai/utils',
             'jotai/vanilla',

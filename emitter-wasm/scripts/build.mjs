@@ -54,6 +54,7 @@ run(
   'build',
   '--locked',
   '--package=atomwire-emitter',
+  '--no-default-features',
   '--profile=wasm',
   '--target=wasm32-unknown-unknown',
 );

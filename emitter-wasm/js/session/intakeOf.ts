@@ -25,7 +25,8 @@ export interface Intake {
 export function intakeOf(core: Core, memory: Memory, clock: Clock, dropUnserializable: boolean): Intake {
   const keys = new Map<string, number>();
   let text = '';
-  let calls: (() => void)[] = [];
+  /** What `push` takes of each, or `lose`. */
+  let pushes: number[][] = [];
 
   /** The index of `key`, -1 where it travels in full. */
   function intern(key: string): number {
@@ -39,7 +40,7 @@ export function intakeOf(core: Core, memory: Memory, clock: Clock, dropUnseriali
 
   function add({ key, error, value, traceparent = '', position, start, duration, root, parent }: Span): void {
     if (dropUnserializable && value === undefined && !error) {
-      calls.push(() => core.lose(1, NOT_SERIALIZABLE));
+      lose(1, NOT_SERIALIZABLE);
       return;
     }
     const index = intern(key);
@@ -53,33 +54,42 @@ export function intakeOf(core: Core, memory: Memory, clock: Clock, dropUnseriali
     const texts = name + type + message + traceparent + json;
     if (text.length + texts.length > CHUNK) cross();
     text += texts;
-    calls.push(() =>
-      core.push(
-        index,
-        name.length,
-        error ? type.length : -1,
-        message.length,
-        traceparent ? 1 : 0,
-        json.length || -1,
-        altered,
-        position,
-        clock.at(start),
-        duration * 1_000,
-        root,
-        parent,
-        clock.at(start + duration),
-      ),
-    );
+    pushes.push([
+      index,
+      name.length,
+      error ? type.length : -1,
+      message.length,
+      traceparent ? 1 : 0,
+      json.length || -1,
+      altered,
+      position,
+      clock.at(start),
+      duration * 1_000,
+      clock.at(start + duration),
+      root,
+      parent,
+    ]);
+  }
+
+  function lose(count: number, reason: number): void {
+    pushes.push([count, reason]);
   }
 
   function cross(): void {
     const bytes = memory.text(text);
     core.texts(Math.max(bytes, 0), text.length);
     // What does not fit is one value alone.
-    if (bytes < 0) calls[0] = () => core.lose(1, TOO_LARGE);
-    for (const call of calls) call();
+    if (bytes < 0) pushes[0] = [1, TOO_LARGE];
+    for (const numbers of pushes) {
+      const [count = 0, reason = 0] = numbers;
+      if (numbers.length === 2) core.lose(count, reason);
+      else {
+        memory.numbers(numbers);
+        core.push();
+      }
+    }
     text = '';
-    calls = [];
+    pushes = [];
   }
 
   return {
@@ -87,7 +97,7 @@ export function intakeOf(core: Core, memory: Memory, clock: Clock, dropUnseriali
     intern,
     take(list) {
       for (const entry of list) {
-        if ('reason' in entry) calls.push(() => core.lose(entry.count, entry.reason));
+        if ('reason' in entry) lose(entry.count, entry.reason);
         else add(entry);
       }
       cross();

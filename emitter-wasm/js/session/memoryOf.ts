@@ -11,6 +11,8 @@ export interface Memory {
   write(bytes: Uint8Array): number;
   /** The same for the UTF-8 of a text, from `at` on; -1 when it does not fit. */
   text(text: string, at?: number): number;
+  /** Puts numbers where the module takes them. */
+  numbers(numbers: readonly number[]): void;
 }
 
 export function memoryOf(core: Core): Memory {
@@ -29,5 +31,6 @@ export function memoryOf(core: Core): Memory {
       const { read, written } = encoder.encodeInto(text, view(core.input() + at, MOST - at));
       return read < text.length ? -1 : written;
     },
+    numbers: (numbers) => new Float64Array(core.memory.buffer, core.numbers()).set(numbers),
   };
 }

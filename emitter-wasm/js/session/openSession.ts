@@ -334,6 +334,8 @@ export function openSession(
     try {
       const bytes = new Uint8Array(await (await answer).arrayBuffer());
       enter(() => {
+        // The module listens on an open connection alone. This one is as good, and has said its Hello.
+        core.opened(now(), ...hello());
         for (let at = 0; at < bytes.length; ) {
           let length = 0;
           for (let scale = 1, byte = 128; byte > 127; scale *= 128) {
@@ -343,6 +345,7 @@ export function openSession(
           core.receive(memory.write(bytes.subarray(at, at + length)), now());
           at += length;
         }
+        core.closed(now(), 0);
       });
     } catch {
       // Nobody knows what became of it.
