@@ -16,7 +16,10 @@ test('an unreachable relay is told once, and tried again', async () => {
   onTestFinished(() => void vi.restoreAllMocks());
   // Nobody listens on the port that is for discarding.
   const { emitter, diagnostics } = await startWithPeer({ url: 'ws://127.0.0.1:9/v1/stream' });
-  await vi.waitUntil(() => tries.mock.calls.filter(([url]) => String(url).includes(':9/')).length >= 3, 20_000);
+  await vi.waitUntil(
+    () => tries.mock.calls.filter(([url]) => String(url).includes(':9/')).length >= 3,
+    20_000,
+  );
   set(1);
   expect(emitter.stats()).toMatchObject({ created: 1, pending: 1 });
   expect(diagnostics).toEqual([
@@ -53,9 +56,7 @@ test('a relay that opens and never answers is told, and left', async () => {
     peer.answers = false;
   });
   await peer.until(() => peer.opened === 2);
-  expect(diagnostics).toEqual([
-    { kind: 'disconnected', message: expect.stringContaining('no answer') },
-  ]);
+  expect(diagnostics).toEqual([{ kind: 'disconnected', message: expect.stringContaining('no answer') }]);
 }, 20_000);
 
 test.each([
@@ -73,7 +74,12 @@ test.each([
   await emitter.flush();
   set(3);
   expect(store.get(countAtom)).toBe(3);
-  expect(emitter.stats()).toMatchObject({ state: 'failed', created: 3, pending: 0, lost: { emitter_failed: 3 } });
+  expect(emitter.stats()).toMatchObject({
+    state: 'failed',
+    created: 3,
+    pending: 0,
+    lost: { emitter_failed: 3 },
+  });
   expect(diagnostics.map(({ kind }) => kind)).toEqual(['invalid_url', 'emitter_failed']);
   expect(tries().length).toBeLessThanOrEqual(url === 'ws://[' ? 1 : 0);
 });
@@ -174,7 +180,10 @@ test('after a last request that the relay took whole, the session ends', async (
     peer.answers = false;
   });
   await peer.until(() => peer.hellos.length === 1);
-  peer.answerRequest({ welcome: { nextSeq: 0, credit: 100, heartbeatIntervalMs: 15_000 } }, { ack: { nextSeq: 2, credit: 100 } });
+  peer.answerRequest(
+    { welcome: { nextSeq: 0, credit: 100, heartbeatIntervalMs: 15_000 } },
+    { ack: { nextSeq: 2, credit: 100 } },
+  );
   set(1, 2);
   await emitter.shutdown();
   expect(emitter.stats()).toMatchObject({ acknowledged: 2, lost: {} });

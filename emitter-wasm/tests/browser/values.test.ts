@@ -45,14 +45,20 @@ test.each<[string, unknown]>([
 
 test.each<[string, () => unknown]>([
   ['typed array of 10 MiB', () => new Uint8Array(10 * 1024 * 1024)],
-  ['typed array of 10 MiB deep inside', () => ({ files: [{ name: 'a' }, { data: new Uint8Array(10 * 1024 * 1024) }] })],
+  [
+    'typed array of 10 MiB deep inside',
+    () => ({ files: [{ name: 'a' }, { data: new Uint8Array(10 * 1024 * 1024) }] }),
+  ],
   ['array with a billion holes', () => ({ list: new Array(1_000_000_000) })],
   ['text', () => ['x'.repeat(300_000)]],
-  ['graph that shares its parts', () => {
-    let graph: unknown = [];
-    for (let level = 0; level < 40; level++) graph = [graph, graph];
-    return graph;
-  }],
+  [
+    'graph that shares its parts',
+    () => {
+      let graph: unknown = [];
+      for (let level = 0; level < 40; level++) graph = [graph, graph];
+      return graph;
+    },
+  ],
 ])('a %s is known to be too large without being written down', async (_name, make) => {
   const { peer, emitter } = await startWithPeer();
   const stringify = vi.spyOn(JSON, 'stringify');
@@ -99,7 +105,12 @@ test('where nothing more can be sent, nothing of a value runs', async () => {
   });
   await peer.until(() => peer.hellos.length === 1);
   const looked = vi.fn(() => 1);
-  const value = { get a() { return looked(); }, toJSON: looked };
+  const value = {
+    get a() {
+      return looked();
+    },
+    toJSON: looked,
+  };
   const orderAtom = traced(
     atom(null, (_get, _set, _order: unknown) => {}),
     'order',

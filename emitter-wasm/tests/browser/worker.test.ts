@@ -13,7 +13,10 @@ test('in a module worker writes are traced as on a page', async () => {
 
 test('and in a shared one', async () => {
   const peer = await Peer.listen();
-  const { port } = new SharedWorker(new URL('./worker.ts', import.meta.url), { type: 'module', name: peer.url });
+  const { port } = new SharedWorker(new URL('./worker.ts', import.meta.url), {
+    type: 'module',
+    name: peer.url,
+  });
   onTestFinished(() => peer.stop());
   port.start();
   await tracedIn(peer, port);
@@ -26,7 +29,14 @@ async function tracedIn(peer: Peer, worker: Worker | MessagePort): Promise<void>
   worker.postMessage(peer.url);
   expect((await peer.updatesUntil(2)).map(({ value }) => value)).toEqual([1, 2]);
   expect(await answer).toEqual({
-    stats: { state: 'connected', created: 2, acknowledged: 2, pending: 0, lost: {}, lastTraceId: expect.any(String) },
+    stats: {
+      state: 'connected',
+      created: 2,
+      acknowledged: 2,
+      pending: 0,
+      lost: {},
+      lastTraceId: expect.any(String),
+    },
     diagnostics: [],
   });
 }
