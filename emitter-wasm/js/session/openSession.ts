@@ -2,9 +2,10 @@ import type { EmitterOptions } from '../EmitterOptions.js';
 import type { Counts, Live, Recorder } from '../write/Recorder.js';
 import type { Span } from '../write/Span.js';
 import type { Core } from './Core.js';
-import { hexOf } from './hexOf.js';
+
 import { intakeOf } from './intakeOf.js';
 import { memoryOf } from './memoryOf.js';
+import { hex } from './Note.js';
 import { newClock } from './newClock.js';
 import { resourceOf } from './resourceOf.js';
 import type { Settings } from './settingsOf.js';
@@ -146,11 +147,9 @@ export function openSession(
   let over = 0;
   let ending = false;
   let socket: WebSocket | undefined;
-  /** The socket is open; the relay has answered on it; its send buffer was full when last looked at. */
+  /** The socket is open; the relay has answered on it. */
   let open = false;
   let welcomed = false;
-  let congested = false;
-  let heardAt = 0;
   /** When the relay must have been heard. */
   let answerBy = Infinity;
   /** The relay has asked for the wait. */
@@ -388,11 +387,10 @@ export function openSession(
   }
 
   function opened(): void {
+    const time = now();
     open = true;
-    congested = false;
-    heardAt = now();
-    answerBy = heardAt + ANSWER_TIMEOUT;
-    send(memory.read(core.opened(heardAt, ...hello())));
+    answerBy = time + ANSWER_TIMEOUT;
+    send(memory.read(core.opened(time, ...hello())));
     drive();
   }
 
@@ -403,10 +401,9 @@ export function openSession(
   }
 
   function hear(data: ArrayBuffer | string): void {
-    heardAt = now();
     answerBy = Infinity;
     // A text message is as malformed as an empty frame.
-    const heard = core.receive(typeof data === 'string' ? 0 : memory.write(new Uint8Array(data)), heardAt);
+    const heard = core.receive(typeof data === 'string' ? 0 : memory.write(new Uint8Array(data)), now());
     if (heard === 0) {
       welcomed = true;
       drive();
@@ -423,9 +420,9 @@ export function openSession(
   function drive(): void {
     while (open) {
       const time = now();
-      congested &&= (socket?.bufferedAmount ?? 0) > BUFFERED_BYTES;
-      const isDead = time >= answerBy || (congested && time - heardAt > BUFFERED_STALL);
-      const step = isDead ? 0 : congested ? time + BUFFERED_POLL : core.step(time);
+      const isFull = (socket?.bufferedAmount ?? 0) > BUFFERED_BYTES;
+      if (isFull) answerBy = Math.min(answerBy, time + BUFFERED_STALL);
+      const step = time >= answerBy ? 0 : isFull ? time + BUFFERED_POLL : core.step(time);
       if (step > 0) {
         next = Math.min(step, answerBy);
         return;
@@ -436,7 +433,6 @@ export function openSession(
   }
 
   function send(frame: Uint8Array<ArrayBuffer>): void {
-    congested = true;
     try {
       // A closing socket discards it; its close event follows, and the frame is sent again.
       socket?.send(frame);
@@ -517,7 +513,7 @@ export function openSession(
       traceparent?.slice(3, 35) ??
       enter(() => {
         core.ids(root);
-        return hexOf(memory.read(16));
+        return hex(memory.read(16));
       }),
     journal() {
       const frames: Uint8Array[] = [];

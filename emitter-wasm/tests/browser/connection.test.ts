@@ -29,23 +29,16 @@ test('an unreachable relay is told once, and tried again', async () => {
 
 test('a socket that fires error and nothing else is one that failed', async () => {
   const { WebSocket } = window;
-  const sockets: EventTarget[] = [];
-  vi.stubGlobal(
-    'WebSocket',
-    class extends EventTarget {
-      constructor(...args: ConstructorParameters<typeof WebSocket>) {
-        super();
-        // The peer's own.
-        if (args[1] === undefined) return new WebSocket(...args) as never;
-        sockets.push(this);
-        queueMicrotask(() => {
-          (this as unknown as WebSocket).onerror?.(new Event('error'));
-        });
-      }
-      close() {}
-    },
-  );
-  onTestFinished(() => void vi.unstubAllGlobals());
+  const sockets: WebSocket[] = [];
+  vi.spyOn(window, 'WebSocket').mockImplementation(((url: string | URL, protocol?: string | string[]) => {
+    // The peer's own.
+    if (protocol === undefined) return new WebSocket(url);
+    const socket = { close() {} } as WebSocket;
+    sockets.push(socket);
+    queueMicrotask(() => socket.onerror?.(new Event('error')));
+    return socket;
+  }) as never);
+  onTestFinished(() => void vi.restoreAllMocks());
   const { diagnostics } = await startWithPeer();
   await vi.waitUntil(() => sockets.length >= 2, 10_000);
   expect(diagnostics.map(({ kind }) => kind)).toEqual(['disconnected']);

@@ -204,7 +204,7 @@ test("Vite's dev server needs no settings", async () => {
   onTestFinished(() => server.close());
   await server.listen(0);
   const greeted = hello();
-  await open('app', `http://localhost:${(server.httpServer?.address() as AddressInfo).port}`);
+  await open('app', server.resolvedUrls?.local[0]?.replace(/\/$/, ''));
   expect(await greeted).toContain('service.name');
 }, 30_000);
 
