@@ -14,7 +14,8 @@ impl Texts {
         Self { at: 0, ascii }
     }
 
-    /// The next text, `units` of UTF-16 long.
+    /// The next text, `units` of UTF-16 long. Asked for five times: it stands in the module once.
+    #[inline(never)]
     pub(crate) fn take<'a>(&mut self, input: &'a [u8], units: usize) -> &'a [u8] {
         let rest = input.get(self.at..).unwrap_or_default();
         let mut end = units;

@@ -44,7 +44,7 @@ pub const GATHER: Micros = 5_000;
 /// single click is in its trace at once, and what a stream of writes costs beside the writes is next to nothing.
 pub const FLUSH_AGE: Micros = 200_000;
 /// A batch is sent without waiting once it has this many updates…
-const FLUSH_COUNT: usize = 256;
+const FLUSH_COUNT: u64 = 256;
 /// …or this many bytes: about a TCP congestion window of a connection that has warmed up.
 const FLUSH_BYTES: usize = 32 * 1024;
 

@@ -149,14 +149,12 @@ impl<M: Memory> Machine<M> {
             let size = into.at - start + len - HEAD;
             // One update may be larger than a batch should be.
             let fits = size <= room.bytes && (into.at == start || size <= FLUSH_BYTES);
-            if !fits || to.seq >= room.granted || to.updates - from.updates >= room.updates || log.keys(to.at) > known {
+            if !fits || to.seq >= room.granted || to.seq - from.seq >= room.updates as u64 || log.keys(to.at) > known {
                 break;
             }
             into.raw(log.update(to.at, len));
             to.seq += 1;
             to.at += len;
-            to.updates += 1;
-            to.bytes += len - HEAD;
         }
         log.set_mark(mark, to);
     }

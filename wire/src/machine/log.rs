@@ -24,9 +24,6 @@ pub(super) const TAIL: u8 = u8::MAX;
 pub(super) struct Mark {
     pub(super) seq: u64,
     pub(super) at: usize,
-    /// Updates before it, and their bytes as encoded.
-    pub(super) updates: usize,
-    pub(super) bytes: usize,
 }
 
 /// How many places are remembered: a power of two, so that an index needs no check.
@@ -58,7 +55,7 @@ const NONE: usize = usize::MAX;
 
 impl<M: Memory> Log<M> {
     pub(super) const fn new(memory: M) -> Self {
-        let none = Mark { seq: 0, at: 0, updates: 0, bytes: 0 };
+        let none = Mark { seq: 0, at: 0 };
         Self { memory, head: 0, tail: 0, newest: NONE, slack: 0, ranges: 0, most_ranges: 0, marks: [none; MARKS] }
     }
 
@@ -205,12 +202,6 @@ impl<M: Memory> Log<M> {
     /// The update at `at` is lost, the number `seq`; so many bytes it was.
     pub(super) fn give_up(&mut self, at: usize, seq: u64, reason: LostReason) -> usize {
         let len = self.len(at);
-        for mark in &mut self.marks {
-            if mark.at > at {
-                mark.updates -= 1;
-                mark.bytes -= len - HEAD;
-            }
-        }
         self.set_head(at, len, 0, reason as u8, seq);
         self.slack += len;
         self.ranges += 1;
@@ -231,15 +222,10 @@ impl<M: Memory> Log<M> {
         self.head += len;
     }
 
-    /// Marks follow the head: everything below `settled`, `updates` of `bytes`, has left.
-    pub(super) fn follow(&mut self, settled: u64, updates: usize, bytes: usize) {
+    /// Marks follow the head: everything below `settled` has left.
+    pub(super) fn follow(&mut self, settled: u64) {
         for mark in &mut self.marks {
-            *mark = Mark {
-                seq: mark.seq.max(settled),
-                at: mark.at.max(self.head),
-                updates: mark.updates.saturating_sub(updates),
-                bytes: mark.bytes.saturating_sub(bytes),
-            };
+            *mark = Mark { seq: mark.seq.max(settled), at: mark.at.max(self.head) };
         }
     }
 }

@@ -133,7 +133,7 @@ impl<M: Memory> Queue<M> {
     pub(super) fn begin_at(&mut self, base: u64) {
         (self.base, self.created, self.settled) = (base, base, base);
         self.bound(usize::MAX, usize::MAX, WhenFull::DropNewest);
-        self.log.follow(base, 0, 0);
+        self.log.follow(base);
     }
 
     /// Numbers below `next` that are not here are not this page's.
@@ -167,18 +167,25 @@ impl<M: Memory> Queue<M> {
 
     /// Takes `len` bytes behind the tail, and a head's place, as an update, if there is room for it.
     pub(super) fn append(&mut self, len: usize, keys: u32, now: Micros) {
-        let fits = |updates, bytes: usize, it: &Self| updates < it.max_updates && bytes + len <= it.max_bytes;
-        if !fits(self.pending, self.bytes, self) {
-            let kept = self.log.mark(EVER_SENT);
-            if self.when_full == WhenFull::DropNewest || !fits(kept.updates, kept.bytes, self) {
+        if !self.fits(self.pending, self.bytes + len) {
+            // What was sent stays, and what it takes at the most.
+            let sent = self.log.mark(EVER_SENT);
+            let (updates, bytes) = ((sent.seq - self.settled) as usize, sent.at - self.log.head);
+            if self.when_full == WhenFull::DropNewest || !self.fits(updates.min(self.pending), bytes + len) {
                 return self.lose(1, LostReason::QueueFull);
             }
-            while !fits(self.pending, self.bytes, self) && self.give_up(EVER_SENT, 1, LostReason::QueueFull) {}
+            while !self.fits(self.pending, self.bytes + len)
+                && self.give_up(EVER_SENT, 1, LostReason::QueueFull)
+            {}
         }
         self.log.append(len, keys, now);
         self.pending += 1;
         self.bytes += len;
         self.created += 1;
+    }
+
+    fn fits(&self, updates: usize, bytes: usize) -> bool {
+        updates < self.max_updates && bytes <= self.max_bytes
     }
 
     /// Gives up the next `count` numbers. What is queued already stays.
@@ -251,13 +258,13 @@ impl<M: Memory> Queue<M> {
             due |= created_at > now;
             at = at.max(created_at.saturating_add(GATHER));
         }
-        due |= self.pending - sent.updates >= FLUSH_COUNT || self.bytes - sent.bytes >= FLUSH_BYTES;
+        due |= self.created - sent.seq >= FLUSH_COUNT || self.log.tail - sent.at >= FLUSH_BYTES;
         if due { 0 } else { at }
     }
 
     /// Nothing counts as sent any more: the connection is gone.
     pub(super) fn rewind(&mut self) {
-        let head = Mark { seq: self.settled, at: self.log.head, updates: 0, bytes: 0 };
+        let head = Mark { seq: self.settled, at: self.log.head };
         self.log.set_mark(SENT, head);
     }
 
@@ -265,7 +272,7 @@ impl<M: Memory> Queue<M> {
     /// does not exist.
     pub(super) fn settle(&mut self, next: u64, refused: &mut Refused<'_>) {
         let next = next.min(self.created);
-        let (mut seq, mut updates, mut bytes) = (self.settled, 0, 0);
+        let mut seq = self.settled;
         while seq < next {
             let head = self.log.head;
             match self.log.kind(head) {
@@ -277,8 +284,8 @@ impl<M: Memory> Queue<M> {
                         self.acknowledged += 1;
                     }
                     seq += 1;
-                    updates += 1;
-                    bytes += self.log.len(head) - HEAD;
+                    self.pending -= 1;
+                    self.bytes -= self.log.len(head) - HEAD;
                 }
                 _ => {
                     let last = self.log.number(head);
@@ -290,10 +297,8 @@ impl<M: Memory> Queue<M> {
             }
             self.log.pop();
         }
-        self.pending -= updates;
-        self.bytes -= bytes;
         self.settled = self.settled.max(next);
-        self.log.follow(self.settled, updates, bytes);
+        self.log.follow(self.settled);
     }
 
     /// Everything pending is lost, and nobody is left to report it to.
