@@ -6,8 +6,12 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 export class Gate {
   /** Whether a stream may be opened. */
   streams = true;
+  /** How many may be open at a time. */
+  most = Infinity;
   /** Whether last requests arrive. */
   requests = true;
+  /** Last requests wait for this. */
+  hold: Promise<void> | undefined;
   /** Streams that were asked for. */
   tries = 0;
   /** The bodies of last requests. */
@@ -17,7 +21,8 @@ export class Gate {
 
   private constructor(relay: string) {
     const { hostname, port } = new URL(`http://${relay}`);
-    this.#server = createServer((incoming, response) => {
+    this.#server = createServer(async (incoming, response) => {
+      await this.hold;
       if (!this.requests) {
         incoming.destroy();
         return;
@@ -36,7 +41,7 @@ export class Gate {
     this.#server.on('upgrade', (incoming, socket: Socket, head) => {
       this.tries += 1;
       socket.on('error', () => {});
-      if (!this.streams) {
+      if (!this.streams || this.#sockets.size >= this.most) {
         socket.destroy();
         return;
       }
