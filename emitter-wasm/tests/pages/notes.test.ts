@@ -255,6 +255,27 @@ describe('in the back/forward cache and back', () => {
     await expect.poll(() => books.closed.length).toBe(1);
     expect(books.closed[0]?.lostFor('page_closed')).toBe(1);
   });
+
+  test('a new session begins when another page died while it closed the books', async () => {
+    const page = await cached();
+    relayAway(false);
+    const other = await open();
+    await connected(other);
+    gate.deaf = true;
+    const marked = (text: string) => JSON.parse(text).at(-1) === true;
+    await expect
+      .poll(() => other.evaluate(() => Object.values(localStorage)))
+      .toSatisfy((texts: string[]) => texts.some(marked));
+    await kill(other);
+    gate.deaf = false;
+    await goBack(page);
+    await write(page, 2);
+    await expect.poll(values).toEqual([2]);
+    const third = await open();
+    await expect.poll(() => books.closed.length).toBe(1);
+    expect(books.closed[0]?.lostFor('page_closed')).toBe(1);
+    await expect.poll(() => notes(third)).toEqual([]);
+  });
 });
 
 describe('a note stays when its books could not be closed', () => {
@@ -321,6 +342,22 @@ describe('a note stays when its books could not be closed', () => {
     await expect.poll(() => books.closed.length).toBe(1);
     await expect.poll(() => notes(third)).toEqual([]);
     expect(books.closed[0]?.lostFor('page_killed')).toBe(3);
+  });
+
+  test('because the page that was at it went away', async () => {
+    await killed(1, 2, 3);
+    gate.most = 1;
+    const second = await open();
+    await connected(second);
+    const { tries } = gate;
+    await expect.poll(() => gate.tries).toBeGreaterThan(tries);
+    await second.goto(elsewhere());
+    gate.most = Infinity;
+    const third = await open();
+    await allClosed(third, 1);
+    // What it was at has not kept it out of the back/forward cache.
+    await second.goBack({ waitUntil: 'commit' });
+    expect(await second.evaluate(() => window.app.shown)).toEqual([false, true]);
   });
 
   test('because WebAssembly failed, or anything else', async () => {

@@ -8,6 +8,8 @@ export class Gate {
   streams = true;
   /** How many may be open at a time. */
   most = Infinity;
+  /** Whether what follows a Hello stays here, of streams that are opened now. */
+  deaf = false;
   /** Whether last requests arrive. */
   requests = true;
   /** Last requests wait for this. */
@@ -56,7 +58,9 @@ export class Gate {
       const lines = incoming.rawHeaders.map((text, at) => text + (at % 2 === 0 ? ': ' : '\r\n')).join('');
       onward.write(`${incoming.method} ${incoming.url} HTTP/1.1\r\n${lines}\r\n`);
       onward.write(head);
-      onward.pipe(socket).pipe(onward);
+      onward.pipe(socket);
+      if (this.deaf) socket.once('data', (hello) => onward.write(hello));
+      else socket.pipe(onward);
     });
   }
 
