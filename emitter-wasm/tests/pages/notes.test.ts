@@ -112,6 +112,8 @@ test('what a last request carries that is still under way is not lost either', a
   });
   await next.goto(address());
   await connected(next);
+  // It would take so long if it did not wait; nothing can be awaited that is not to happen.
+  await next.waitForTimeout(1_000);
   release();
   await allClosed(next, 1);
   expect(values()).toEqual([1, 2, 3]);
