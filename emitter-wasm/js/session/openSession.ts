@@ -483,8 +483,8 @@ export function openSession(
   memory.write(identity);
   core.start(maxUpdates, maxBytes, dropOldest ? 1 : 0);
   if (left) {
-    for (const key of left.keys) intake.intern(key);
     core.restore_at(base);
+    for (const key of left.keys) intake.intern(key);
     // From the first one on that nobody can read, the rest is missing.
     left.frames.every((frame) => core.restore(memory.write(frame)));
     core.lose(Math.max(left.end - core.count(CREATED), 0), left.reason);
