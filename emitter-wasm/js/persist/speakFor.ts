@@ -11,7 +11,7 @@ export interface Rescuer {
   url: string;
   /** Aborted when the page goes: what is not done is the next page's. */
   signal: AbortSignal;
-  diagnose(kind: string, message?: string): void;
+  diagnose(kind: string, message: string): void;
   /** Goes on with a session, which ends once all of it is settled. */
   restore(left: LeftSession, events: SessionEvents): Promise<Session>;
 }
@@ -37,7 +37,6 @@ export async function speakFor(
       frames: rows.flatMap(({ frames }) => frames),
       base,
       end,
-      expired: false,
       reason: expired ? PAGE_CLOSED : reason,
     };
     if (await isOver(left, () => mark(name, note), rescuer)) {
@@ -58,32 +57,24 @@ function mark(name: string, note: LeftNote): void {
 function isOver(left: LeftSession, welcomed: () => void, rescuer: Rescuer): Promise<boolean> {
   return new Promise((resolve, reject) => {
     let session: Session | undefined;
-    /** On the last connection. */
     let state: string | undefined;
-    let sentAway = false;
     const events: SessionEvents = {
       kept: true,
       changed() {
         const before = state;
         state = session?.state();
-        if (state === before) return;
-        if (state === 'connected') {
-          sentAway = false;
-          welcomed();
-        }
-        // The relay's own word is no end of ours: whoever has no valid token leaves everything as it is.
-        if (state === 'stopped' || state === 'failed') resolve(state === 'stopped' && !sentAway);
+        if (state === 'connected' && state !== before) welcomed();
+        const reason = session?.over();
+        // Sent away by the relay, as whoever has no valid token is, it is over for another.
+        if (reason) resolve(reason === PAGE_CLOSED);
       },
       broke: reject,
-      diagnose(kind, message) {
-        sentAway ||= kind === 'go_away';
-        rescuer.diagnose(kind, message);
-      },
+      diagnose: rescuer.diagnose,
     };
     rescuer.restore(left, events).then((restored) => {
       session = restored;
       const abandon = () => {
-        restored.abandon(false);
+        void restored.abandon(false);
         resolve(false);
       };
       if (rescuer.signal.aborted) abandon();

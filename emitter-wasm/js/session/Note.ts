@@ -1,5 +1,5 @@
-import type { Journal } from '../persist/Journal.js';
 import type { Rescuer } from '../persist/speakFor.js';
+import { hexOf } from './hexOf.js';
 
 /** What stands in the storage about a session: never values. A tuple, since names would cost the page bytes. */
 export type LeftNote = [
@@ -16,14 +16,14 @@ export type LeftNote = [
   /** When this was written, in milliseconds since the epoch. */
   at: number,
   /** The updates are in the journal. */
-  kept: boolean | undefined,
+  kept: boolean,
 ];
 
 /** Loads what few pages need. */
 export type LoadPersist = () => Promise<typeof import('../persist/persist.js')>;
 
 /** Of a note in the storage, and of its lock; the session's id follows, in hexadecimal. */
-export const PREFIX = 'atomwire:';
+const PREFIX = 'atomwire:';
 /**
  * What is unsettled for so long is noted: a batch waits for 200 ms, and an answer from another continent as
  * long again. So a page that reaches its relay writes next to nothing.
@@ -42,8 +42,8 @@ export interface Noted {
 
 export interface Note {
   readonly name: string;
-  /** Keeps the updates themselves, with `persist`. */
-  journal?: Journal;
+  /** The updates themselves are kept as well: `persist`. */
+  kept: boolean;
   /** Numbers were made, or settled. */
   update(): void;
   /** Writes it now, if there is anything to say: the page may not see another moment. */
@@ -62,23 +62,33 @@ export interface Note {
  * whether its session is still its own.
  */
 export function noteOf(session: Noted, url: string): Note {
-  const { identity, resource } = session;
   const { locks } = navigator;
-  const name: string = PREFIX + hex(identity.subarray(0, 16));
+  const name: string = PREFIX + hexOf(session.identity.subarray(0, 16));
   /** As it stands in the storage; empty when it does not. */
   let text = '';
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let waiting = false;
   let release: (() => void) | undefined;
   /** The session may be another page's. */
   let away = false;
 
-  /** Holds the session's lock for as long as the page is here; false when another page does. */
-  const hold = () =>
-    new Promise<boolean>((resolve) => {
+  function store(next: string): void {
+    try {
+      if (next) localStorage.setItem(name, next);
+      else localStorage.removeItem(name);
+      text = next;
+    } catch {
+      // Denied, or full: what is pending is known to this page alone.
+    }
+  }
+
+  /** Holds the lock for as long as the page is here, if this is its session still. */
+  function hold(): Promise<boolean> {
+    return new Promise((resolve) => {
       const asked = locks.request(name, { ifAvailable: true }, (lock) => {
-        resolve(!!lock);
+        const own = lock !== null && localStorage.getItem(name) === text;
+        resolve(own);
         return (
-          lock &&
+          own &&
           new Promise<void>((freed) => {
             release = freed;
           })
@@ -86,58 +96,56 @@ export function noteOf(session: Noted, url: string): Note {
       });
       asked.catch(() => resolve(false));
     });
+  }
 
   const note: Note = {
     name,
+    kept: false,
     update() {
       const created = session.created();
-      if (session.settled() < created) {
-        timer ??= setTimeout(() => {
-          timer = undefined;
+      if (session.settled() === created) {
+        if (text) store('');
+      } else if (!waiting) {
+        waiting = true;
+        setTimeout(() => {
+          waiting = false;
           if (session.settled() < created) note.save();
           else note.update();
         }, WRITE_AFTER_MS);
-      } else if (text) {
-        localStorage.removeItem(name);
-        text = '';
       }
-      note.journal?.settle();
     },
     save(reason = PAGE_KILLED) {
       const from = session.settled();
       const end = session.created();
       if (away || from === end || !locks) return;
+      const left: LeftNote = [
+        url,
+        session.resource,
+        [...session.identity],
+        from,
+        end,
+        reason,
+        Date.now(),
+        note.kept,
+      ];
+      store(JSON.stringify(left));
       // A page that goes needs no lock.
-      if (!release && reason === PAGE_KILLED) void hold();
-      const kept = note.journal?.write();
-      const left: LeftNote = [url, resource, [...identity], from, end, reason, Date.now(), kept];
-      try {
-        localStorage.setItem(name, JSON.stringify(left));
-        text = JSON.stringify(left);
-      } catch {
-        // Denied, or full: what is pending is known to this page alone.
-      }
+      if (text && !release && reason === PAGE_KILLED) void hold();
     },
     leave(reason = PAGE_CLOSED) {
       note.save(reason);
       away = true;
       release?.();
       release = undefined;
-      note.journal?.close();
       return !!text;
     },
     async comeBack() {
-      const own = !text || ((await hold()) && localStorage.getItem(name) === text);
+      const own = !text || (await hold());
       away = !own;
-      if (own) void note.journal?.open();
       return own;
     },
   };
   return note;
-}
-
-export function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** Sees to what earlier pages left; `own` is the name of this page's note. */

@@ -77,8 +77,6 @@ export interface LeftSession {
   /** Its first number that may be unsettled, and the one after its last. */
   base: number;
   end: number;
-  /** Too old to be sent: it is reported as lost. */
-  expired: boolean;
   /** Why what is missing is lost. */
   reason: number;
 }
@@ -453,8 +451,9 @@ export function openSession(
     const isSilent = open && !welcomed;
     leaveSocket();
     const delay = core.closed(now(), Math.random());
-    if (ending && isSettled()) stop(PAGE_CLOSED);
-    else if (delay < 0) stop(REJECTED);
+    // First: what is refused for good counts as settled.
+    if (delay < 0) stop(REJECTED);
+    else if (ending && isSettled()) stop(PAGE_CLOSED);
     else {
       asked = isAsked;
       next = now() + delay;
@@ -480,11 +479,11 @@ export function openSession(
   memory.write(identity);
   core.start(maxUpdates, maxBytes, dropOldest ? 1 : 0);
   if (left) {
-    for (const key of left.keys) intake.intern(key);
     core.restore_at(base);
-    if (left.frames.some((frame) => !core.restore(memory.write(frame)))) throw new Error('malformed frames');
+    for (const key of left.keys) intake.intern(key);
+    // From the first one on that nobody can read, the rest is missing.
+    left.frames.every((frame) => core.restore(memory.write(frame)));
     core.lose(Math.max(left.end - core.count(CREATED), 0), left.reason);
-    if (left.expired) core.give_up(left.reason);
     ending = true;
     core.hurry(1);
   }
