@@ -13,10 +13,11 @@ function inBrowser(
 ): TestProjectInlineConfiguration {
   return {
     optimizeDeps: {
-      // The pre-bundler would move the JavaScript away from the .wasm file that it finds by its own URL.
+      // What is built anew between two runs is not to be taken from a cache.
       exclude: ['atomwire'],
       // Found in the middle of a run, they would reload the page under a test.
       include: [
+        'idb',
         'jotai',
         'jotai/utils',
         'jotai/vanilla',

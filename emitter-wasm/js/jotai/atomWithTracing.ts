@@ -1,5 +1,5 @@
 import { atom, type PrimitiveAtom } from 'jotai/vanilla';
-import { openSpan } from '../openSpan.js';
+import { openSpan } from '../write/openSpan.js';
 import { watch } from './watch.js';
 
 /** What Jotai's `atom(initialValue)` adds to its type, under a name that Jotai does not export. */

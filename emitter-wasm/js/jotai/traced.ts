@@ -1,6 +1,6 @@
 import type { Setter, WritableAtom } from 'jotai/vanilla';
-import { openSpan, within } from '../openSpan.js';
-import { toJson } from '../toJson.js';
+import { openSpan, within } from '../write/openSpan.js';
+import { toJson } from '../write/toJson.js';
 import { watch } from './watch.js';
 
 /**

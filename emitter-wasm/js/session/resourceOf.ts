@@ -1,4 +1,4 @@
-import type { EmitterOptions } from './EmitterOptions.js';
+import type { EmitterOptions } from '../EmitterOptions.js';
 import { version } from './version.js';
 
 /**
@@ -16,7 +16,6 @@ export function resourceOf({ service, resource }: EmitterOptions): string {
     'service.name': service.name,
     'service.version': service.version,
   };
-  return Object.entries(attributes)
-    .map(([key, value]) => (value === undefined ? '' : `${key}\0${value}\0`))
-    .join('');
+  const known = Object.entries(attributes).filter(([, value]) => value !== undefined);
+  return `${known.flat().join('\0')}\0`;
 }
