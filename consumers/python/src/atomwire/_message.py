@@ -51,6 +51,9 @@ class Update:
     """16 lowercase hexadecimal characters, new at each start of the relay."""
     relay_seq: int
     """The message's number in its topic since that start, from 0."""
+    omitted: str | None = None
+    """What the value lacks of the app's: None is nothing; `value`, all of it (see `has_value`); `parts`, those
+    that JSON cannot hold (a Map, a Set, a typed array, NaN), which are as `JSON.stringify` leaves them."""
 
     @property
     def has_value(self) -> bool:
