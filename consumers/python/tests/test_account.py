@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import sqlite3
@@ -150,7 +151,7 @@ def test_a_row_wins_over_a_loss_and_a_loss_over_a_hole(books: Books) -> None:
 def test_what_a_note_calls_lost_may_be_a_row_of_an_earlier_relay(database: Database) -> None:
     # The page knew 5 to be settled and had made 12; 10 had come. The relay that hears so knows nothing of it.
     books = Books(database).relay(A, "drained").relay(B)
-    books.rows(ONE, [0, 1, 2, 4, 5, 6, 8, 9]).gap(A, 3, 3)
+    books.rows(ONE, [0, 1, 2]).gap(A, 3, 3).rows(ONE, [4, 5, 6, 8, 9], first=4)
     books.started(ONE, 5, relay=B).lost(ONE, 5, 11, reason="page_killed").ended(ONE, 12, relay=B)
     assert outcome(books.read()) == ({"browser page_killed": 3, "bus gone": 1}, [])
 
@@ -369,26 +370,27 @@ def test_a_row_beats_a_loss_whichever_comes_first(
 ) -> None:
     consumer = start(run, bus, database)
 
-    def speak_for_the_dead(relay_seq: int) -> None:
-        it = {"relay": {"id": OTHER_RELAY, "seq": relay_seq}}
-        bus.publish(ledger(start=True, next_seq=5, **it), LEDGER_TOPIC)
-        it = {"relay": {"id": OTHER_RELAY, "seq": relay_seq + 1}}
-        lost = [{"first": 5, "last": 11, "reason": "page_killed"}]
-        bus.publish(ledger(lost=lost, **it), LEDGER_TOPIC)
-        it = {"relay": {"id": OTHER_RELAY, "seq": relay_seq + 2}}
-        bus.publish(ledger(end=True, next_seq=12, reason="closed", **it), LEDGER_TOPIC)
+    seqs = itertools.count()
+
+    def tell(**members: Any) -> None:
+        relay = {"id": OTHER_RELAY, "seq": next(seqs)}
+        bus.publish(ledger(**members) | {"relay": relay}, LEDGER_TOPIC)
+
+    def speak_for_the_dead() -> None:
+        tell(start=True, next_seq=5)
+        tell(lost=[{"first": 5, "last": 11, "reason": "page_killed"}])
+        tell(end=True, next_seq=12, reason="closed")
 
     for seq in range(7):
         bus.publish(update(seq))
     bus.publish(relay_end(0, atom_updates=7), LEDGER_TOPIC)
-    speak_for_the_dead(0)
+    speak_for_the_dead()
     # The next page did not live to hear that it was heard; and the dead one's last request was on its way.
-    speak_for_the_dead(3)
-    bus.publish(ledger(start=True, next_seq=5, relay={"id": OTHER_RELAY, "seq": 6}), LEDGER_TOPIC)
+    speak_for_the_dead()
+    tell(start=True, next_seq=5)
     for relay_seq, seq in enumerate(range(5, 10)):
         bus.publish(update(seq, relay={"id": OTHER_RELAY, "seq": relay_seq}))
-    end = {"end": True, "next_seq": 10, "reason": "forgotten", "relay": {"id": OTHER_RELAY, "seq": 7}}
-    bus.publish(ledger(**end), LEDGER_TOPIC)
+    tell(end=True, next_seq=10, reason="forgotten")
     eventually(lambda: database.count() == 10)
     eventually(lambda: (8,) in database.rows("SELECT next_seq FROM bus_positions"))
     consumer.stop()

@@ -131,7 +131,8 @@ def test_a_session_may_come_back_after_its_end(
     assert sqlite.rows("SELECT next_seq, end_reason FROM sessions") == [(42, expected)]
 
 
-START, CLOSED, FORGOTTEN = {"start": True}, {"end": True, "reason": "closed"}, {"end": True, "reason": "forgotten"}
+START = {"start": True}
+CLOSED, FORGOTTEN = ({"end": True, "reason": reason} for reason in ("closed", "forgotten"))
 
 
 @pytest.mark.parametrize(
