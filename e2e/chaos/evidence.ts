@@ -32,6 +32,8 @@ export interface Evidence {
   log: Log;
   generated: Generated;
   pages: PageAccount[];
+  /** Notes and journals in the browser of which the relay was not told. */
+  left: number;
   back: Tabs['back'];
   network: Network['counts'];
   /** The last relay's counters. */

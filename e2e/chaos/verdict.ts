@@ -1,15 +1,9 @@
 import type { Evidence, KnownSession } from './evidence.ts';
 import { WINDOW_BYTES } from './run.ts';
-import { LAST_WRITES, type PageAccount } from './Tabs.ts';
+import { type PageAccount, UNSEEN } from './Tabs.ts';
 
 /** More than an update takes on the bus, on average. */
 const UPDATE_BYTES = 1_000;
-
-/**
- * A page that persists may lose this much when it crashes: what it wrote in its last second, of which it was
- * not sure yet that it would need to be kept.
- */
-const UNKEPT = LAST_WRITES + 25;
 
 /** What is said of sessions whose end the books do not know, and why that may be. */
 export interface Shortfall {
@@ -19,19 +13,29 @@ export interface Shortfall {
   because: string;
 }
 
-/** What is wrong, and what is missing for a reason. */
+/** What a page wrote in the last moment before it was killed, too late for a note. */
+export interface Unseen {
+  whose: string;
+  updates: number;
+}
+
+/** What is wrong, what is missing for a reason, and what nobody can have known. */
 export interface Verdict {
   problems: string[];
   shortfalls: Shortfall[];
+  unseen: Unseen[];
 }
 
 const RELAY = /^relay/;
 const CONSUMER = /^consumer/;
 const CLIENTS_WAY = /^relay|connections/;
 
+/** How long after a page has gone somebody still speaks for it: its last request, or a page after a few tries. */
+const SPOKEN_FOR = 15_000;
+
 /** Holds the books against what the clients say, and every loss against what was done. */
 export function judge(evidence: Evidence): Verdict {
-  const { books, rows, relay, generated, options } = evidence;
+  const { books, rows, relay, generated, options, left } = evidence;
   const problems: string[] = [];
   const expect = (right: boolean, problem: string) => right || problems.push(problem);
   expect(books.balanced && books.unexplained === 0, `${books.unexplained} updates are unexplained`);
@@ -43,6 +47,7 @@ export function judge(evidence: Evidence): Verdict {
   );
   expect(generated.created === options.updates, `the generator made ${generated.created} updates`);
   expect(generated.pending === 0, `the generator has ${generated.pending} updates pending`);
+  expect(left === 0, `${left} notes and journals are left in the browser`);
   for (const { place, reason, updates } of books.lost) {
     const why = `${place}/${reason}`;
     expect(
@@ -51,11 +56,12 @@ export function judge(evidence: Evidence): Verdict {
     );
   }
   compareLosses(evidence, problems);
-  const shortfalls = [...sessionShortfalls(evidence, problems), ...pageShortfalls(evidence, problems)];
+  const pages = judgePages(evidence, problems);
+  const shortfalls = [...sessionShortfalls(evidence, problems), ...pages.shortfalls];
   for (const { whose, made, known, because } of shortfalls) {
     expect(because !== '', `${whose} made ${made} updates, the books know ${known}`);
   }
-  return { problems, shortfalls };
+  return { problems, shortfalls, unseen: pages.unseen };
 }
 
 /** What the clients say they lost is what the books say, but for what the bus lost of the reports. */
@@ -90,6 +96,8 @@ function mayBe(why: string, { log, generated, pages }: Evidence): boolean {
       return log.had(CLIENTS_WAY) || log.had(/stopped$/);
     case 'browser/page_closed':
       return pages.length > 0 && log.had(/^tab/);
+    case 'browser/page_killed':
+      return log.had(/^tab crashed/);
     case 'bus/relay_vanished':
       // A relay that ends by itself has vanished for a consumer that was not there to hear it.
       return killed || (log.had(RELAY) && log.had(CONSUMER));
@@ -125,48 +133,61 @@ function sessionShortfalls(evidence: Evidence, problems: string[]): Shortfall[] 
 }
 
 /**
- * The tabs' pages: what was acknowledged must be in the books, and what was pending when a page could still
- * say so.
+ * The tabs' pages: whatever a page made is in the books, however it went. Only of one that was killed may the last
+ * moment be missing, of which there was no time for a note.
  */
-function pageShortfalls(evidence: Evidence, problems: string[]): Shortfall[] {
-  const { pages, sessions } = evidence;
+function judgePages(evidence: Evidence, problems: string[]): Pick<Verdict, 'shortfalls' | 'unseen'> {
   const shortfalls: Shortfall[] = [];
-  for (const { name, tab, persist, written, stats, end, at } of pages) {
-    const its = sessions.filter(({ page }) => page === name);
-    const known = its.reduce((sum, { end }) => sum + end, 0);
+  const unseen: Unseen[] = [];
+  for (const { page, its } of sessionsOf(evidence)) {
+    const { name, tab, persist, written, stats, end, at } = page;
+    const known = sum(its);
     const whose = `page ${name} of tab ${tab} (${persist ? 'persists, ' : ''}${end})`;
     if (stats.created !== written)
       problems.push(`${whose} wrote ${written}, its emitter says ${stats.created}`);
     if (end !== 'left' && known > written)
       problems.push(`${whose} wrote ${written}, the books know ${known}`);
-    if (known >= written) continue;
-    const missing = { persist, end, at, missing: written - known, pending: stats.pending };
-    const because = excuse(missing, its.at(-1), evidence);
-    shortfalls.push({ whose, made: written, known, because });
+    const missing = written - known;
+    if (missing <= 0) continue;
+    if (end === 'crashed' && missing <= Math.min(stats.pending, UNSEEN)) {
+      unseen.push({ whose, updates: missing });
+    } else {
+      // What was still pending was not heard before the page had gone: only a later loss can be to blame.
+      const heard = stats.pending === 0 || wordsMayBeLost(at, evidence);
+      const because = heard ? lastWords(its.at(-1), evidence) : '';
+      shortfalls.push({ whose, made: written, known, because });
+    }
   }
-  return shortfalls;
+  return { shortfalls, unseen };
 }
 
-interface Missing {
-  persist: boolean;
-  end: PageAccount['end'];
-  at: number;
-  missing: number;
-  pending: number;
+/**
+ * Each page's sessions. Rows say by their keys whose they are; a session without any, of which only a note told, is
+ * that of the page that lacks it most exactly.
+ */
+function sessionsOf({ pages, sessions, generated }: Evidence): { page: PageAccount; its: KnownSession[] }[] {
+  const found = pages.map((page) => ({
+    page,
+    its: sessions.filter((session) => session.page === page.name),
+  }));
+  const others = new Set(generated.sessions.map(({ session }) => session));
+  const rowless = sessions.filter(({ page, session }) => page === null && !others.has(session));
+  const lack = ({ page, its }: (typeof found)[number]) => page.written - sum(its);
+  for (const session of rowless.toSorted((a, b) => b.end - a.end)) {
+    const [whose] = found.filter((one) => lack(one) >= session.end).toSorted((a, b) => lack(a) - lack(b));
+    whose?.its.unshift(session);
+  }
+  return found;
 }
 
-function excuse(
-  { persist, end, at, missing, pending }: Missing,
-  last: KnownSession | undefined,
-  evidence: Evidence,
-): string {
-  if (missing <= pending && end === 'crashed') {
-    if (!persist) return 'it crashed with them pending';
-    if (missing <= UNKEPT) return 'it crashed before they were kept';
-  }
-  const { log } = evidence;
-  if (missing <= pending && !persist && log.had(CLIENTS_WAY, at)) return 'it went without a way to the relay';
-  return lastWords(last, evidence);
+/** How many updates these sessions are known to have made. */
+const sum = (sessions: KnownSession[]): number => sessions.reduce((all, { end }) => all + end, 0);
+
+/** Whether what was said for a page after it had gone may have been heard by a relay, and not by the consumer. */
+function wordsMayBeLost(gone: number, { log }: Evidence): boolean {
+  return (
+    log.began(RELAY, gone, SPOKEN_FOR) || log.had(CONSUMER, gone) || log.began(CONSUMER, gone, SPOKEN_FOR)
+  );
 }
 
 /**

@@ -4,7 +4,7 @@ import { type EmitterStats, startEmitter } from 'atomwire';
 import { atomWithTracing } from 'atomwire/jotai';
 import { createStore } from 'jotai/vanilla';
 
-/** Writes a second. */
+/** Writes a second; `chaos/Tabs.ts` knows. */
 const RATE = 25;
 const ATOMS = 4;
 
@@ -31,6 +31,26 @@ function write(count: number): void {
 
 const timer = setInterval(() => write(1), 1000 / RATE);
 
+/** Everything in the databases of this origin whose name says that they are the emitter's. */
+async function journals(): Promise<number> {
+  let count = 0;
+  for (const { name } of await indexedDB.databases()) {
+    if (!name?.startsWith('atomwire')) continue;
+    const database = await answer(indexedDB.open(name));
+    for (const store of database.objectStoreNames) {
+      count += await answer(database.transaction(store).objectStore(store).count());
+    }
+    database.close();
+  }
+  return count;
+}
+
+const answer = <T>(request: IDBRequest<T>): Promise<T> =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+
 /** What tests call. */
 export const tab = {
   /** Whose rows, how many writes, and the emitter's own account. */
@@ -45,6 +65,9 @@ export const tab = {
     write(count);
   },
   flush: (): Promise<void> => emitter.flush(),
+  /** Notes and records in which pages of this origin say that something is not settled. */
+  left: async (): Promise<number> =>
+    Object.keys(localStorage).filter((key) => key.startsWith('atomwire:')).length + (await journals()),
 };
 
 declare global {
