@@ -48,11 +48,6 @@ export class Log {
     );
   }
 
-  /** Whether one of `kinds` began within so many milliseconds after `at`. */
-  began(kinds: RegExp, at: number, within: number): boolean {
-    return this.struck.some(({ kind, from }) => kinds.test(kind) && at <= from && from <= at + within);
-  }
-
   /** The most updates that were made while one of `kinds` lasted. */
   longest(kinds: RegExp): number {
     return Math.max(

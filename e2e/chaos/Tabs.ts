@@ -1,6 +1,7 @@
 import type { BrowserContext, CDPSession, Page } from 'playwright-core';
 import { withRelay } from '../lib/browser.ts';
 import { until } from '../lib/until.ts';
+import type { Testimony } from '../pages/tab/witness.ts';
 import type { Account } from './Generator.ts';
 
 /** Writes of a page's last moment: what is pending when it goes. */
@@ -23,10 +24,14 @@ export interface PageAccount {
   persist: boolean;
   written: number;
   stats: Account;
-  /** How it went, and when (`performance.now()`). */
+  /** Its sessions are among these. */
+  ids: string[];
+  /** How it went, and when (milliseconds since the epoch). */
   end: 'closed' | 'reloaded' | 'crashed' | 'left';
   at: number;
 }
+
+type Look = ReturnType<Window['tab']['look']>;
 
 /** The tabs of one browser, each with a page that writes, and what became of every page that there was. */
 export class Tabs {
@@ -119,9 +124,9 @@ export class Tabs {
 
   /**
    * Opens a last page, which speaks for all that are gone and that no page has spoken for yet. The answer is how
-   * much is left in the browser of which the relay was not told.
+   * much is left in the browser of which the relay was not told, and what all pages have seen.
    */
-  async visit(): Promise<number> {
+  async visit(): Promise<{ left: number; testimony: Testimony }> {
     const tab = this.#pages.findIndex((_, tab) => persists(tab));
     await this.open(tab);
     const page = this.#page(tab);
@@ -132,10 +137,10 @@ export class Tabs {
     });
     const left = () => page.evaluate(() => window.tab.left());
     await until('all is told', async () => (await left()) === 0, { timeout: SPOKEN_WITHIN }).catch(() => {});
-    const count = await left();
+    const found = { left: await left(), testimony: await page.evaluate(() => window.tab.testimony()) };
     this.#pages.splice(0, this.#pages.length, page);
     await this.end();
-    return count;
+    return found;
   }
 
   #page(tab: number): Page {
@@ -161,12 +166,8 @@ export class Tabs {
     this.#note(tab, look, end);
   }
 
-  #note(
-    tab: number,
-    { name, written, stats }: { name: string; written: number; stats: Account },
-    end: PageAccount['end'],
-  ): PageAccount {
-    const account = { name, tab, persist: persists(tab), written, stats, end, at: performance.now() };
+  #note(tab: number, look: Look, end: PageAccount['end']): PageAccount {
+    const account = { ...look, tab, persist: persists(tab), end, at: Date.now() };
     this.accounts.push(account);
     return account;
   }

@@ -13,7 +13,7 @@ export function report(evidence: Evidence, { problems, shortfalls, unseen }: Ver
       `${options.faults} faults, seed ${options.seed}. ` +
       `${pages.length} pages wrote ${number(pages.reduce((sum, page) => sum + page.written, 0))} more.`,
     problems.length === 0
-      ? 'Every update is accounted for, but for those of a last moment below.'
+      ? `Every update is accounted for${unseen.length === 0 ? '' : ', those of a last moment (below) apart'}.`
       : `**Problems:**\n\n${problems.map((problem) => `- ${problem}`).join('\n')}`,
     '## Faults',
     table(['fault', 'times'], [...kinds].toSorted()),
@@ -38,16 +38,15 @@ export function report(evidence: Evidence, { problems, shortfalls, unseen }: Ver
     `${number(generated.sessions.reduce((sum, session) => sum + session.connections, 0))} connections were ` +
       `welcomed. Through the network: ${JSON.stringify(network)}. From the back/forward cache: ${JSON.stringify(back)}.`,
     '## Of a last moment',
-    `${number(unseen.reduce((sum, { updates }) => sum + updates, 0))} updates were made in the moment before a page ` +
-      `was killed, too late for a note: up to ${UNSEEN} of each such page.`,
-    ...(unseen.length === 0
-      ? []
-      : [
-          table(
-            ['whose', 'updates'],
-            unseen.map(({ whose, updates }) => [whose, updates]),
-          ),
-        ]),
+    unseen.length === 0
+      ? 'Nothing.'
+      : `Made just before a page was killed, too late for a note: up to ${UNSEEN} of each such page.\n\n${table(
+          ['whose', 'updates'],
+          [
+            ...unseen.map(({ whose, updates }): [string, number] => [whose, updates]),
+            ['together', unseen.reduce((sum, { updates }) => sum + updates, 0)],
+          ],
+        )}`,
     '## Not in the books, and why',
     shortfalls.length === 0
       ? 'Nothing.'

@@ -67,7 +67,7 @@ export async function run(context: BrowserContext, database: Database, options: 
     timeout: SETTLED_WITHIN,
   });
   await tabs.end();
-  const left = await tabs.visit();
+  const { left, testimony } = await tabs.visit();
   await settled(world);
   const relayMetrics = {
     received: await relay.metric('updates_received_total'),
@@ -84,6 +84,7 @@ export async function run(context: BrowserContext, database: Database, options: 
     generated,
     pages: tabs.accounts,
     left,
+    testimony,
     back: tabs.back,
     network: network.counts,
     relay: relayMetrics,

@@ -1,3 +1,4 @@
+import type { Testimony } from '../pages/tab/witness.ts';
 import type { Evidence, KnownSession } from './evidence.ts';
 import { WINDOW_BYTES } from './run.ts';
 import { type PageAccount, UNSEEN } from './Tabs.ts';
@@ -29,9 +30,6 @@ export interface Verdict {
 const RELAY = /^relay/;
 const CONSUMER = /^consumer/;
 const CLIENTS_WAY = /^relay|connections/;
-
-/** How long after a page has gone somebody still speaks for it: its last request, or a page after a few tries. */
-const SPOKEN_FOR = 15_000;
 
 /** Holds the books against what the clients say, and every loss against what was done. */
 export function judge(evidence: Evidence): Verdict {
@@ -106,7 +104,11 @@ function mayBe(why: string, { log, generated, pages }: Evidence): boolean {
     case 'bus/relay_ended':
       return log.had(/^relay ended/) && log.had(CONSUMER);
     case 'bus/gone':
-      return log.longest(CONSUMER) * UPDATE_BYTES > WINDOW_BYTES;
+      // Past the window, or with a relay that went while the consumer was away.
+      return (
+        log.longest(CONSUMER) * UPDATE_BYTES > WINDOW_BYTES ||
+        log.struck.some(({ kind, from }) => RELAY.test(kind) && log.had(CONSUMER, from))
+      );
     default:
       return false;
   }
@@ -139,9 +141,10 @@ function sessionShortfalls(evidence: Evidence, problems: string[]): Shortfall[] 
 function judgePages(evidence: Evidence, problems: string[]): Pick<Verdict, 'shortfalls' | 'unseen'> {
   const shortfalls: Shortfall[] = [];
   const unseen: Unseen[] = [];
-  for (const { page, its } of sessionsOf(evidence)) {
-    const { name, tab, persist, written, stats, end, at } = page;
-    const known = sum(its);
+  for (const page of evidence.pages) {
+    const { name, tab, persist, written, stats, ids, end } = page;
+    const its = evidence.sessions.filter((known) => known.page === name || ids.includes(known.session));
+    const known = its.reduce((sum, { end }) => sum + end, 0);
     const whose = `page ${name} of tab ${tab} (${persist ? 'persists, ' : ''}${end})`;
     if (stats.created !== written)
       problems.push(`${whose} wrote ${written}, its emitter says ${stats.created}`);
@@ -152,9 +155,12 @@ function judgePages(evidence: Evidence, problems: string[]): Pick<Verdict, 'shor
     if (end === 'crashed' && missing <= Math.min(stats.pending, UNSEEN)) {
       unseen.push({ whose, updates: missing });
     } else {
-      // What was still pending was not heard before the page had gone: only a later loss can be to blame.
-      const heard = stats.pending === 0 || wordsMayBeLost(at, evidence);
-      const because = heard ? lastWords(its.at(-1), evidence) : '';
+      const because = wasTold(page, evidence.testimony)
+        ? lastWords(
+            its.findLast(({ relay }) => relay !== null),
+            evidence,
+          )
+        : '';
       shortfalls.push({ whose, made: written, known, because });
     }
   }
@@ -162,32 +168,13 @@ function judgePages(evidence: Evidence, problems: string[]): Pick<Verdict, 'shor
 }
 
 /**
- * Each page's sessions. Rows say by their keys whose they are; a session without any, of which only a note told, is
- * that of the page that lacks it most exactly.
+ * Whether somebody was told of all that the page made, the last moment before it was killed apart: the relay, while
+ * the page was there, or else the next page, by a note.
  */
-function sessionsOf({ pages, sessions, generated }: Evidence): { page: PageAccount; its: KnownSession[] }[] {
-  const found = pages.map((page) => ({
-    page,
-    its: sessions.filter((session) => session.page === page.name),
-  }));
-  const others = new Set(generated.sessions.map(({ session }) => session));
-  const rowless = sessions.filter(({ page, session }) => page === null && !others.has(session));
-  const lack = ({ page, its }: (typeof found)[number]) => page.written - sum(its);
-  for (const session of rowless.toSorted((a, b) => b.end - a.end)) {
-    const [whose] = found.filter((one) => lack(one) >= session.end).toSorted((a, b) => lack(a) - lack(b));
-    whose?.its.unshift(session);
-  }
-  return found;
-}
-
-/** How many updates these sessions are known to have made. */
-const sum = (sessions: KnownSession[]): number => sessions.reduce((all, { end }) => all + end, 0);
-
-/** Whether what was said for a page after it had gone may have been heard by a relay, and not by the consumer. */
-function wordsMayBeLost(gone: number, { log }: Evidence): boolean {
-  return (
-    log.began(RELAY, gone, SPOKEN_FOR) || log.had(CONSUMER, gone) || log.began(CONSUMER, gone, SPOKEN_FOR)
-  );
+function wasTold({ name, ids, stats, end, at }: PageAccount, { last, seen }: Testimony): boolean {
+  if (end === 'crashed') return stats.pending <= UNSEEN || ids.some((id) => (seen[id] ?? 0) >= at);
+  const { pending, noted } = last[name] ?? { pending: stats.pending, noted: false };
+  return pending === 0 || noted;
 }
 
 /**

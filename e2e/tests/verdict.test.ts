@@ -3,20 +3,23 @@ import type { Evidence, KnownSession } from '../chaos/evidence.ts';
 import { Log, type Struck } from '../chaos/Log.ts';
 import { type PageAccount, UNSEEN } from '../chaos/Tabs.ts';
 import { judge } from '../chaos/verdict.ts';
+import type { Testimony } from '../pages/tab/witness.ts';
 
-/** When the page in question went, in milliseconds. */
+/** When the page in question went. */
 const GONE = 100_000;
 
+const ID = 'a'.repeat(32);
+
 function page(changes: Partial<PageAccount> & { pending?: number }): PageAccount {
-  const { pending = 30, ...rest } = changes;
+  const { pending = 30, ids = [], ...rest } = changes;
   const written = rest.written ?? 100;
   const stats = { created: written, acknowledged: written - pending, pending, lost: {} };
-  return { name: 'a0a0a0a0', tab: 1, persist: false, written, stats, end: 'closed', at: GONE, ...rest };
+  return { name: 'a0a0a0a0', tab: 1, persist: false, written, stats, ids, end: 'closed', at: GONE, ...rest };
 }
 
 function session(end: number, changes: Partial<KnownSession> = {}): KnownSession {
   const page = 'a0a0a0a0';
-  return { session: 'a'.repeat(32), page, rows: end, end, relay: 'r1', relay_seq: end, ...changes };
+  return { session: ID, page, rows: end, end, relay: 'r1', relay_seq: end, ...changes };
 }
 
 function struck(kind: Struck['kind'], from = GONE, to = from): Struck {
@@ -34,6 +37,7 @@ function evidence(changes: Partial<Evidence>, faults: Struck[] = []): Evidence {
     generated: { ...account, sessions: [] },
     pages: [],
     left: 0,
+    testimony: { last: {}, seen: {} },
     back: { fromCache: 0, loaded: 0 },
     network: { opened: 0, refused: 0, unreachable: 0, cut: 0, halfClosed: 0 },
     relay: { received: 0, published: 0, dropped: 0, duplicate: 0 },
@@ -77,29 +81,41 @@ test('of a page that was killed the last moment may be missing, which is told an
   expect(judged(31, 30).problems, 'of which one was acknowledged').toHaveLength(1);
 });
 
-test('a session without a row is that of the page that lacks it', () => {
-  const [early, late] = [page({ written: 40, pending: 40 }), page({ name: 'b0b0b0b0', tab: 2 })];
-  const noted = session(40, { session: 'c'.repeat(32), page: null, rows: 0, relay: null, relay_seq: null });
-  const known = session(100, { page: 'b0b0b0b0' });
-  const sessions = [noted, known];
-  expect(judge(evidence({ pages: [late, early], sessions })).problems).toEqual([]);
-  // One of the generator's is nobody else's.
-  const its = { session: noted.session, created: 40, acknowledged: 0, pending: 0, lost: {}, connections: 1 };
-  const generated = { ...evidence({}).generated, sessions: [{ ...its, refused: null }] };
-  expect(judge(evidence({ pages: [late, early], sessions, generated })).problems).toHaveLength(1);
+test('a session without a row, of which only a note told, is found by its id', () => {
+  const noted = session(100, { page: null, rows: 0, relay: null, relay_seq: null });
+  const judged = (ids: string[]) => judge(evidence({ pages: [page({ ids })], sessions: [noted] }));
+  expect(judged(['b'.repeat(32), ID]).problems).toEqual([]);
+  expect(judged(['b'.repeat(32)]).problems).toHaveLength(1);
 });
 
-test('what a page had pending is lost with a relay only if that died afterwards', () => {
+test('a relay that vanished took along only what somebody had told', () => {
   const relays = [
     { relay: 'r1', ended: 'vanished', newest_lost: -1 },
     { relay: 'r2', ended: 'drained', newest_lost: -1 },
   ];
-  const judged = (faults: Struck[], pending = 30) =>
-    judge(evidence({ pages: [page({ pending })], sessions: [session(80)], relays }, faults));
-  expect(judged([struck('relay killed', GONE + 1_000)]).problems).toEqual([]);
-  expect(judged([struck('relay killed', GONE - 1_000, GONE + 2_000)]).problems).toHaveLength(1);
-  // What was acknowledged may have died with it before.
-  expect(judged([struck('relay killed', GONE - 1_000)], 0).problems).toEqual([]);
+  const sessions = [session(40)];
+  const problems = (gone: PageAccount, testimony: Partial<Testimony>) => {
+    const all = { last: {}, seen: {}, ...testimony };
+    return judge(evidence({ pages: [gone], sessions, relays, testimony: all }, [crashed])).problems.length;
+  };
+  const closed = page({});
+  expect(problems(closed, {})).toBe(1);
+  expect(problems(closed, { last: { a0a0a0a0: { pending: 3, noted: false } } })).toBe(1);
+  expect(problems(closed, { last: { a0a0a0a0: { pending: 3, noted: true } } })).toBe(0);
+  expect(problems(closed, { last: { a0a0a0a0: { pending: 0, noted: false } } })).toBe(0);
+  const killed = page({ end: 'crashed', pending: 60, ids: [ID] });
+  expect(problems(killed, {})).toBe(1);
+  // Of something earlier.
+  expect(problems(killed, { seen: { [ID]: GONE - 1 } })).toBe(1);
+  expect(problems(killed, { seen: { [ID]: GONE } })).toBe(0);
+});
+
+test('the bus loses what a relay takes along while the consumer is away', () => {
+  const lost = [{ place: 'bus' as const, reason: 'gone', updates: 3 }];
+  const books = { ...evidence({}).books, lost };
+  const away = struck('consumer killed', 0, 5_000);
+  expect(judge(evidence({ books }, [away, struck('relay killed', 3_000)])).problems).toEqual([]);
+  expect(judge(evidence({ books }, [away, struck('relay killed', 30_000)])).problems).toHaveLength(1);
 });
 
 test('nothing may be left in the browser, and nothing be killed that was not', () => {
