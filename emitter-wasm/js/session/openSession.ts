@@ -2,10 +2,9 @@ import type { EmitterOptions } from '../EmitterOptions.js';
 import type { Counts, Live, Recorder } from '../write/Recorder.js';
 import type { Span } from '../write/Span.js';
 import type { Core } from './Core.js';
-
+import { hexOf } from './hexOf.js';
 import { intakeOf } from './intakeOf.js';
 import { memoryOf } from './memoryOf.js';
-import { hex } from './Note.js';
 import { newClock } from './newClock.js';
 import { resourceOf } from './resourceOf.js';
 import type { Settings } from './settingsOf.js';
@@ -512,7 +511,7 @@ export function openSession(
       traceparent?.slice(3, 35) ??
       enter(() => {
         core.ids(root);
-        return hex(memory.read(16));
+        return hexOf(memory.read(16));
       }),
     journal() {
       const frames: Uint8Array[] = [];
