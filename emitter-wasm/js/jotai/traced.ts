@@ -36,11 +36,11 @@ export function traced<A extends AnyWritableAtom>(atom: A, key: string): A {
     /** When its code was last seen running; only of interest once that is asynchronous. */
     let seen = 0;
     const childSet = (child: AnyWritableAtom, ...childArgs: unknown[]): unknown => {
-      if (seen) seen = performance.now();
       // Not in `within` itself: Jotai calls listeners at the end of a `set`, and their writes are their own.
-      return child === atom || child === this
-        ? set(child, ...childArgs)
-        : set(runner, span, child, childArgs);
+      const isItself = child === atom || child === this;
+      const result = isItself ? set(child, ...childArgs) : set(runner, span, child, childArgs);
+      if (seen) seen = performance.now();
+      return result;
     };
     span.value = toJson(args.length > 1 ? args : args.length === 1 ? args[0] : null);
     span.begin();

@@ -2,7 +2,7 @@ import { atom, createStore } from 'jotai';
 import { beforeEach, describe, test } from 'vitest';
 import { startWithPeer } from '../../peer/startWithPeer.ts';
 import { expectSame, type Kind, type Log } from './kinds.ts';
-import { rejectionEvents, allReported } from './rejectionEvents.ts';
+import { allReported, rejectionEvents } from './rejectionEvents.ts';
 
 type Store = ReturnType<typeof createStore>;
 
@@ -26,7 +26,8 @@ const ways: Record<string, (kind: Kind, store: Store) => Way> = {
     return { give, again: give };
   },
   'an asynchronous write': (kind, store) => {
-    const runAtom = () => kind.writable(atom(null, async (_get, _set, promise: Promise<unknown>) => await promise));
+    const runAtom = () =>
+      kind.writable(atom(null, async (_get, _set, promise: Promise<unknown>) => await promise));
     return {
       give: (promise) => store.set(runAtom(), promise),
       again: (promise) => void store.set(kind.writable(atom(null, () => promise))),
@@ -56,7 +57,10 @@ const error = new Error('sold out');
 const ignore = () => {};
 
 /** What an app does with a promise that is rejected when `reject` is called. */
-const patterns: Record<string, (way: Way, promise: Promise<unknown>, reject: () => void, log: Log) => Promise<void>> = {
+const patterns: Record<
+  string,
+  (way: Way, promise: Promise<unknown>, reject: () => void, log: Log) => Promise<void>
+> = {
   'handled before': async ({ give }, promise, reject) => {
     promise.catch(ignore);
     give(promise);
@@ -105,7 +109,7 @@ const patterns: Record<string, (way: Way, promise: Promise<unknown>, reject: () 
   },
 };
 
-describe.each(['with an emitter', 'without one'])('%s', (emitter) => {
+describe.each(['before an emitter starts', 'with an emitter'])('%s', (emitter) => {
   beforeEach(async () => {
     if (emitter === 'with an emitter') await startWithPeer();
   });
