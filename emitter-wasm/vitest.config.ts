@@ -18,6 +18,8 @@ function inBrowser(name: string, include: string[], jotai: string): TestProjectI
         `${jotai}/vanilla`,
         'jotai-family',
         'fast-check',
+        '@opentelemetry/api',
+        '@opentelemetry/context-zone',
         'react',
         'react-dom/client',
         'react/jsx-dev-runtime',
