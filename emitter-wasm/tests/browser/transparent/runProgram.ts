@@ -23,7 +23,7 @@ export async function runProgram(program: Program, kind: Kind, log: Log): Promis
   /** Promises that a write makes are named in the order in which they are seen. */
   function describe(value: unknown): unknown {
     if (value instanceof Error) return `${value.name}: ${value.message}`;
-    if (!(value instanceof Promise)) return value;
+    if (!isThenable(value)) return value;
     if (!names.has(value)) names.set(value, `promise ${names.size}`);
     return names.get(value);
   }
@@ -37,7 +37,7 @@ export async function runProgram(program: Program, kind: Kind, log: Log): Promis
       return;
     }
     log(what, describe(result));
-    if (!(result instanceof Promise) || use === 'leave') return;
+    if (!isThenable(result) || use === 'leave') return;
     const settled = result.then((value) => log(what, 'became', describe(value)));
     if (use === 'catch') settled.catch((error) => log(what, 'failed', describe(error)));
   }
@@ -102,4 +102,9 @@ export async function runProgram(program: Program, kind: Kind, log: Log): Promis
     if (step.type === 'task') await new Promise((resolve) => setTimeout(resolve));
   }
   for (const unsub of subs) unsub();
+}
+
+/** As Jotai decides it: where zone.js is, `async` functions do not return its `Promise`. */
+function isThenable(value: unknown): value is Promise<unknown> {
+  return typeof (value as Partial<Promise<unknown>> | null | undefined)?.then === 'function';
 }
