@@ -1,5 +1,5 @@
 /** Hears how it ended. `late`: that was unseen, at some moment before now. */
-type Listener = (failed: boolean, result: unknown, late: boolean) => void;
+type Listener = (failed: boolean, result?: unknown, late?: boolean) => void;
 
 /** What became of one asynchronous value. */
 export class Outcome {

@@ -23,7 +23,7 @@ export function watch(value: unknown, fresh = false): Outcome | undefined {
       else watchThenable(thenable, outcome);
     } catch {
       // Frozen, or a proxy with a will of its own: it counts as over.
-      outcome.settle(false, undefined, false);
+      outcome.settle(false);
     }
   }
   return outcome;

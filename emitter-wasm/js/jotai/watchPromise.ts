@@ -1,4 +1,4 @@
-import { later } from './later.js';
+import { afterPatience } from './afterPatience.js';
 import { type Outcome, outcomes } from './Outcome.js';
 
 /** The engine's own, which `async` functions return, whatever zone.js puts in its name's place. */
@@ -16,7 +16,8 @@ export const EnginePromise: PromiseConstructor = (async () => {})().constructor 
  * - A rejection is in the browser's own report.
  * - What settles is taken up late. If it had been handled before we saw it, no harm is done then.
  * - What is `fresh` nobody can have handled: it is taken up at once, and its rejection goes on in a promise of
- *   ours until the app takes up the original. So does that of a promise which is still pending when it is late.
+ *   ours until the app takes up the original. So does that of a promise which is still pending when it is late;
+ *   only here a rejection would be reported that was handled before we saw the promise.
  */
 export function watchPromise(promise: Promise<unknown>, outcome: Outcome, fresh: boolean): void {
   const base = Object.getPrototypeOf(promise);
@@ -25,17 +26,13 @@ export function watchPromise(promise: Promise<unknown>, outcome: Outcome, fresh:
   let late = false;
 
   const take = async () => {
-    let failed = false;
-    let result: unknown;
     isOurs = true;
     try {
-      result = await promise;
+      outcome.settle(false, await promise, late);
     } catch (error) {
-      failed = true;
-      result = error;
+      outcome.settle(true, error, late);
+      if (!late) throw error;
     }
-    outcome.settle(failed, result, late);
-    if (failed && !late) throw result;
   };
   const notice = () => {
     if (isOurs) {
@@ -52,23 +49,22 @@ export function watchPromise(promise: Promise<unknown>, outcome: Outcome, fresh:
 
   if (fresh) {
     ours = take();
-    return;
-  }
-  // Not by the page's own method: test runners count there who listens. To add it again does nothing.
-  EventTarget.prototype.addEventListener.call(globalThis, 'unhandledrejection', hearRejection, true);
-  const takeLate = () => {
-    if (ours || outcome.known) return;
-    late = true;
-    ours = take();
-    // By then everything has been heard that had settled already.
-    setTimeout(() => {
-      late = false;
+  } else {
+    // Not by the page's own method: test runners count there who listens. To add it again does nothing.
+    EventTarget.prototype.addEventListener.call(globalThis, 'unhandledrejection', hearRejection, true);
+    afterPatience(() => {
+      if (ours || outcome.known) return;
+      late = true;
+      ours = take();
+      // By then everything has been heard that had settled already.
+      setTimeout(() => {
+        late = false;
+      });
     });
-  };
-  later(() => later(takeLate));
+  }
 }
 
 function hearRejection(event: Event): void {
   const { promise, reason } = event as PromiseRejectionEvent;
-  outcomes.get(promise)?.settle(true, reason, false);
+  outcomes.get(promise)?.settle(true, reason);
 }

@@ -1,4 +1,4 @@
-import { later } from './later.js';
+import { afterPatience } from './afterPatience.js';
 import type { Outcome } from './Outcome.js';
 
 /**
@@ -10,7 +10,7 @@ export function watchThenable(thenable: PromiseLike<unknown>, outcome: Outcome):
   let taken = false;
   const hear = (failed: boolean, callback: unknown) =>
     function (this: unknown, ...results: unknown[]): unknown {
-      outcome.settle(failed, results[0], false);
+      outcome.settle(failed, results[0]);
       if (typeof callback === 'function') return callback.apply(this, results);
       if (failed) throw results[0];
       return results[0];
@@ -24,8 +24,7 @@ export function watchThenable(thenable: PromiseLike<unknown>, outcome: Outcome):
       return Reflect.apply(then, this, [hear(false, fulfilled), hear(true, rejected), ...more]);
     },
   });
-  const forget = () => {
+  afterPatience(() => {
     if (!taken) outcome.settle(false, undefined, true);
-  };
-  later(() => later(forget));
+  });
 }
