@@ -6,7 +6,7 @@ import type { Outcome } from './Outcome.js';
  * do not call that: we hear what it tells the app when the app does.
  */
 export function watchThenable(thenable: PromiseLike<unknown>, outcome: Outcome): void {
-  const { then } = thenable;
+  const then = thenable.then as (...callbacks: unknown[]) => unknown;
   let taken = false;
   const hear = (failed: boolean, callback: unknown) =>
     function (this: unknown, ...results: unknown[]): unknown {
@@ -21,7 +21,7 @@ export function watchThenable(thenable: PromiseLike<unknown>, outcome: Outcome):
     ...Object.getOwnPropertyDescriptor(thenable, 'then'),
     value(this: unknown, fulfilled: unknown, rejected: unknown, ...more: unknown[]) {
       taken = true;
-      return Reflect.apply(then, this, [hear(false, fulfilled), hear(true, rejected), ...more]);
+      return then.call(this, hear(false, fulfilled), hear(true, rejected), ...more);
     },
   });
   afterPatience(() => {
