@@ -45,6 +45,11 @@ pub fn output() -> u32 {
 #[wasm_bindgen]
 pub fn start(max_updates: u32, max_bytes: u32, drop_oldest: bool) {
     SESSION.with(|session, areas| {
+        // Tests have one instance for all their sessions.
+        #[cfg(feature = "std")]
+        {
+            *session = Session::NEW;
+        }
         let (Some((id, rest)), when_full) = (
             areas.input.split_first_chunk(),
             if drop_oldest { WhenFull::DropOldest } else { WhenFull::DropNewest },
@@ -66,7 +71,8 @@ pub fn start(max_updates: u32, max_bytes: u32, drop_oldest: bool) {
 /// (empty, or beyond 256 bytes). Such a key goes in full with each [`push`].
 #[wasm_bindgen]
 pub fn intern(length: u32) -> i32 {
-    SESSION.with(|session, areas| session.machine.intern(areas.taken(length)).map_or(-1, |index| index as i32))
+    SESSION
+        .with(|session, areas| session.machine.intern(areas.taken(length)).map_or(-1, |index| index as i32))
 }
 
 /// The texts of the next pushes stand at [`input`], one after the other: `bytes` of UTF-8, `units` of UTF-16.

@@ -26,7 +26,10 @@ impl Texts {
                 && let Some(first) = rest.get(end)
             {
                 // By its first byte: how long a character is, and that four bytes are two units.
-                end += 1 + usize::from(*first >= 0xc0) + usize::from(*first >= 0xe0) + usize::from(*first >= 0xf0);
+                end += 1
+                    + usize::from(*first >= 0xc0)
+                    + usize::from(*first >= 0xe0)
+                    + usize::from(*first >= 0xf0);
                 left = left.saturating_sub(1 + usize::from(*first >= 0xf0));
             }
         }

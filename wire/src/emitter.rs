@@ -9,7 +9,7 @@ use crate::proto::{ClientFrame, client_frame::Frame};
 use crate::{IdSeed, LostReason, Micros, ParentContext, SessionId};
 use prost::Message;
 
-pub use crate::machine::{GATHER, FLUSH_AGE, Malformed, Stats, WhenFull};
+pub use crate::machine::{FLUSH_AGE, GATHER, Malformed, Stats, WhenFull};
 
 /// What a session is made of.
 #[derive(Debug, Clone)]
@@ -104,8 +104,15 @@ impl Emitter {
             queue_bytes: config.queue_bytes,
             when_full: config.when_full,
         });
-        let resource = config.resource.iter().flat_map(|(key, value)| [key, "\0", value, "\0"]).collect::<String>();
-        Self { machine, resource: resource.into(), token: config.token, keys: Vec::new(), out: vec![0; OUT_BYTES] }
+        let resource =
+            config.resource.iter().flat_map(|(key, value)| [key, "\0", value, "\0"]).collect::<String>();
+        Self {
+            machine,
+            resource: resource.into(),
+            token: config.token,
+            keys: Vec::new(),
+            out: vec![0; OUT_BYTES],
+        }
     }
 
     /// The index of `key`, for [`Key::Index`]; none when the table is full or the key is beyond the
@@ -257,7 +264,8 @@ impl Emitter {
         if keys.len() > KEYS || !keys.iter().all(|key| (1..=KEY_BYTES).contains(&key.len())) {
             return Err(Malformed::BadRange);
         }
-        let mut emitter = Self::restore_at(config, frames.first().map_or(Ok(0), |frame| first_number(frame))?);
+        let mut emitter =
+            Self::restore_at(config, frames.first().map_or(Ok(0), |frame| first_number(frame))?);
         for key in &keys {
             emitter.machine.intern(key.as_bytes());
         }

@@ -149,7 +149,11 @@ impl<M: Memory> Machine<M> {
             let size = into.at - start + len - HEAD;
             // One update may be larger than a batch should be.
             let fits = size <= room.bytes && (into.at == start || size <= FLUSH_BYTES);
-            if !fits || to.seq >= room.granted || to.seq - from.seq >= room.updates as u64 || log.keys(to.at) > known {
+            if !fits
+                || to.seq >= room.granted
+                || to.seq - from.seq >= room.updates as u64
+                || log.keys(to.at) > known
+            {
                 break;
             }
             into.raw(log.update(to.at, len));

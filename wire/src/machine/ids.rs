@@ -1,8 +1,8 @@
 //! Trace and span ids as [`crate::ids`] tells of them, in a fifth of the cipher crate's bytes: `ChaCha12` for one
 //! position at a time. A property test holds the two against each other.
 
-use crate::IdSeed;
 use super::memory::{array, put};
+use crate::IdSeed;
 use crate::ids::Ids;
 
 /// `expand 32-byte k`, which begins every block.

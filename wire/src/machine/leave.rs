@@ -1,7 +1,7 @@
 //! What a page leaves when it goes: a last request, and a journal for the next page to go on with.
 
 use super::frames::{BATCH, HEAD_BYTES, LOST_BYTES, Room};
-use super::log::{EVER_SENT, HEAD, JOURNALED, SENT};
+use super::log::{HEAD, JOURNALED, SENT};
 use super::memory::Memory;
 use super::queue::UPDATES;
 use super::writer::Writer;
@@ -40,7 +40,9 @@ impl<M: Memory> Machine<M> {
         // A connection like any other, but that nobody answers.
         self.connection = Connection::new(now);
         let granted = self.queue.settled.saturating_add(self.credit);
-        while let Some(left) = bytes.checked_sub(body.at + LAST_BYTES).filter(|left| *left >= LEAST_FRAME_BYTES) {
+        while let Some(left) =
+            bytes.checked_sub(body.at + LAST_BYTES).filter(|left| *left >= LEAST_FRAME_BYTES)
+        {
             let room = Room::of(left.min(self.offered.frame_bytes), granted, self.offered.batch_updates);
             let (begun, before) = (body.at, self.progress());
             let frame = body.open_delimited();
@@ -148,9 +150,6 @@ impl<M: Memory> Machine<M> {
 
     pub(super) fn send_batch(&mut self, room: Room, into: &mut Writer<'_, M>) {
         self.batch(SENT, room, into);
-        let sent = self.queue.log.mark(SENT);
-        if sent.seq > self.queue.log.mark(EVER_SENT).seq {
-            self.queue.log.set_mark(EVER_SENT, sent);
-        }
+        self.queue.count_sent();
     }
 }

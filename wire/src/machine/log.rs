@@ -56,7 +56,16 @@ const NONE: usize = usize::MAX;
 impl<M: Memory> Log<M> {
     pub(super) const fn new(memory: M) -> Self {
         let none = Mark { seq: 0, at: 0 };
-        Self { memory, head: 0, tail: 0, newest: NONE, slack: 0, ranges: 0, most_ranges: 0, marks: [none; MARKS] }
+        Self {
+            memory,
+            head: 0,
+            tail: 0,
+            newest: NONE,
+            slack: 0,
+            ranges: 0,
+            most_ranges: 0,
+            marks: [none; MARKS],
+        }
     }
 
     pub(super) fn mark(&self, which: usize) -> Mark {
@@ -199,8 +208,8 @@ impl<M: Memory> Log<M> {
         self.kind(at) == reason || self.ranges >= self.most_ranges
     }
 
-    /// The update at `at` is lost, the number `seq`; so many bytes it was.
-    pub(super) fn give_up(&mut self, at: usize, seq: u64, reason: LostReason) -> usize {
+    /// The update at `at` is lost, the number `seq`.
+    pub(super) fn give_up(&mut self, at: usize, seq: u64, reason: LostReason) {
         let len = self.len(at);
         self.set_head(at, len, 0, reason as u8, seq);
         self.slack += len;
@@ -208,7 +217,6 @@ impl<M: Memory> Log<M> {
         if self.tail == at + len {
             self.newest = at;
         }
-        len - HEAD
     }
 
     /// The record at the head leaves, and what stood there.

@@ -4,7 +4,7 @@ use super::answers::Refused;
 use super::log::{EVER_SENT, HEAD, Log, Mark, SENT, TAIL, UPDATE};
 use super::memory::Memory;
 use super::writer::Writer;
-use super::{GATHER, FLUSH_AGE, FLUSH_BYTES, FLUSH_COUNT};
+use super::{FLUSH_AGE, FLUSH_BYTES, FLUSH_COUNT, GATHER};
 use crate::limits::{self, KEY_BYTES};
 use crate::{LostReason, Micros};
 
@@ -105,6 +105,9 @@ pub(super) struct Queue<M> {
     /// Updates in the log, and their bytes as encoded.
     pending: usize,
     bytes: usize,
+    /// Those of them that were ever sent.
+    sent_updates: usize,
+    sent_bytes: usize,
 }
 
 impl<M: Memory> Queue<M> {
@@ -121,6 +124,8 @@ impl<M: Memory> Queue<M> {
             settled: 0,
             pending: 0,
             bytes: 0,
+            sent_updates: 0,
+            sent_bytes: 0,
         }
     }
 
@@ -168,10 +173,9 @@ impl<M: Memory> Queue<M> {
     /// Takes `len` bytes behind the tail, and a head's place, as an update, if there is room for it.
     pub(super) fn append(&mut self, len: usize, keys: u32, now: Micros) {
         if !self.fits(self.pending, self.bytes + len) {
-            // What was sent stays, and what it takes at the most.
-            let sent = self.log.mark(EVER_SENT);
-            let (updates, bytes) = ((sent.seq - self.settled) as usize, sent.at - self.log.head);
-            if self.when_full == WhenFull::DropNewest || !self.fits(updates.min(self.pending), bytes + len) {
+            // What was sent stays.
+            let room = self.fits(self.sent_updates, self.sent_bytes + len);
+            if self.when_full == WhenFull::DropNewest || !room {
                 return self.lose(1, LostReason::QueueFull);
             }
             while !self.fits(self.pending, self.bytes + len)
@@ -203,7 +207,8 @@ impl<M: Memory> Queue<M> {
         let mut given_up = 0;
         while at < self.log.tail && given_up < most {
             if self.log.kind(at) == UPDATE {
-                self.bytes -= self.log.give_up(at, seq, reason);
+                self.leaves(at);
+                self.log.give_up(at, seq, reason);
                 given_up += 1;
                 seq += 1;
             } else {
@@ -211,9 +216,34 @@ impl<M: Memory> Queue<M> {
             }
             at += self.log.len(at);
         }
-        self.pending -= given_up;
         self.count_lost(given_up as u64, reason);
         given_up > 0
+    }
+
+    /// The update at `at` is pending no more.
+    fn leaves(&mut self, at: usize) {
+        let bytes = self.log.len(at) - HEAD;
+        self.pending -= 1;
+        self.bytes -= bytes;
+        if at < self.log.mark(EVER_SENT).at {
+            self.sent_updates -= 1;
+            self.sent_bytes -= bytes;
+        }
+    }
+
+    /// What lies before `SENT` may have arrived.
+    pub(super) fn count_sent(&mut self) {
+        let (sent, mut ever) = (self.log.mark(SENT), self.log.mark(EVER_SENT));
+        while ever.at < sent.at {
+            let len = self.log.len(ever.at);
+            if self.log.kind(ever.at) == UPDATE {
+                self.sent_updates += 1;
+                self.sent_bytes += len - HEAD;
+            }
+            ever.at += len;
+        }
+        ever.seq = ever.seq.max(sent.seq);
+        self.log.set_mark(EVER_SENT, ever);
     }
 
     fn count_lost(&mut self, count: u64, reason: LostReason) {
@@ -284,8 +314,7 @@ impl<M: Memory> Queue<M> {
                         self.acknowledged += 1;
                     }
                     seq += 1;
-                    self.pending -= 1;
-                    self.bytes -= self.log.len(head) - HEAD;
+                    self.leaves(head);
                 }
                 _ => {
                     let last = self.log.number(head);
