@@ -9,7 +9,7 @@ import { registry } from './write/registry.js';
 /** Loads the rest. It rejects where the network is to blame, and may be asked again. */
 type Load = (recorder: Recorder) => Promise<Sessions>;
 
-/** How long `shutdown` waits for the rest to load. */
+/** How long `shutdown` waits for the relay: about as long as people wait for something to close. */
 const STOP_DEADLINE_MS = 2_000;
 /** The first retry comes within this time; each one waits for up to twice as long as the one before it, 32 times at the most. */
 const RETRY_MS = 2_000;
@@ -21,7 +21,7 @@ const PAGE_CLOSED = 4;
 export function start(options: EmitterOptions, load: Load): Emitter {
   const recorder = registry.recorder ?? new Recorder();
   if (recorder.emitter) {
-    recorder.diagnose('already_started', 'this page has an emitter; the new options are ignored');
+    recorder.diagnose('already_started', 'the new options are ignored');
     return recorder.emitter;
   }
   // On a server everything is over before it begins.
@@ -76,8 +76,9 @@ export function start(options: EmitterOptions, load: Load): Emitter {
 
   async function stop(): Promise<void> {
     if (recorder.closed) return;
-    await Promise.race([opened, new Promise((resolve) => setTimeout(resolve, STOP_DEADLINE_MS))]);
-    await sessions?.stop();
+    const ended = opened.then(() => sessions?.end());
+    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, STOP_DEADLINE_MS))]);
+    await sessions?.abandon();
     recorder.close(PAGE_CLOSED);
     recorder.live = undefined;
     hurry();

@@ -42,9 +42,9 @@ const MOST_CHARS = 1024 * 1024;
 // What the module counts, and reasons of loss.
 const CREATED = 0;
 const PENDING = 2;
-const QUEUE_FULL = 3;
 const COUNTS = 10;
 const SETTLED = 10;
+const QUEUE_FULL = 3;
 const PAGE_CLOSED = 4;
 const REJECTED = 5;
 const EMITTER_FAILED = 6;
@@ -177,6 +177,10 @@ export function openSession(
     } catch (error) {
       broken = true;
       leaveSocket();
+      if (recorder) {
+        recorder.retire(counts, EMITTER_FAILED);
+        recorder.live = undefined;
+      }
       events.broke(error);
       return undefined;
     } finally {
@@ -198,13 +202,13 @@ export function openSession(
   /** Takes the list, and says how much more may wait in it. */
   function drain(): void {
     if (!recorder || session.held || over) return;
-    const { waiting } = recorder;
     const list = recorder.take();
     if (list.length > 0) {
+      look();
       // Should the module trap on them, they are counted.
-      counts = counts.map((count, which) => count + (waiting[which] ?? 0));
+      recorder.tally(counts, list);
+      const full = counts[QUEUE_FULL] ?? 0;
       for (const entry of list) if ('era' in entry && entry.era !== recorder.era) entry.move();
-      const full = core.count(QUEUE_FULL) + (waiting[QUEUE_FULL] ?? 0);
       intake.take(list);
       if (core.count(QUEUE_FULL) > full) fullAt = core.count(SETTLED);
     }
@@ -370,7 +374,7 @@ export function openSession(
     }
     try {
       // A relative address would be the page's own.
-      if (!/^wss?:/i.test(url)) throw new Error('it begins with ws:// or wss://');
+      if (!/^wss?:/i.test(url)) throw new Error('no ws://');
       socket = new WebSocket(url, 'atomwire.v1');
       socket.binaryType = 'arraybuffer';
       // A Content-Security-Policy that forbids it has no close event.
@@ -405,7 +409,7 @@ export function openSession(
       welcomed = true;
       drive();
     } else if (heard < 0) {
-      events.diagnose('protocol_error', 'the relay has sent what is no frame');
+      events.diagnose('protocol_error', 'what the relay has sent is no frame');
       retry();
     } else {
       events.diagnose('go_away', new TextDecoder().decode(memory.read(heard - 1)));

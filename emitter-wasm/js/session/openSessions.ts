@@ -6,8 +6,6 @@ import { type LoadPersist, lookForNotes, type Note, noteOf } from './Note.js';
 import { openSession, type Session } from './openSession.js';
 import { settingsOf } from './settingsOf.js';
 
-/** How long `stop` waits for the relay: about as long as people wait for something to close. */
-const STOP_DEADLINE_MS = 2_000;
 /** Traps without an acknowledgement between them: the next one would come as surely. */
 const MOST_TRAPS = 3;
 
@@ -46,11 +44,10 @@ export async function openSessions(
     changed,
     /** What was pending is lost; a fresh instance goes on. */
     broke(error: unknown) {
-      recorder.retire(session?.counts() ?? [], EMITTER_FAILED);
       note?.leave(EMITTER_FAILED);
       traps += 1;
       if (traps === MOST_TRAPS) return fail(error);
-      diagnose('emitter_failed', `what was pending is lost: ${error}`);
+      diagnose('emitter_failed', error);
       renew();
     },
   };
@@ -74,15 +71,15 @@ export async function openSessions(
     note = noteOf(session, options.url);
     session.connect();
     if (stopping) session.end();
-    if (options.persist) void persist(note, session);
+    if (options.persist) void keep(note, session);
     changed();
   }
 
-  async function persist(note: Note, session: Session): Promise<void> {
+  async function keep(note: Note, session: Session): Promise<void> {
     try {
       await (await loadPersist()).keepJournal(note, session, diagnose);
     } catch (error) {
-      diagnose('persistence_failed', `updates do not outlive this page: ${error}`);
+      diagnose('persistence_failed', error);
     }
   }
 
@@ -125,7 +122,7 @@ export async function openSessions(
   function tell(): void {
     const counts = recorder.counts();
     recorder.reasons.forEach((reason, index) => {
-      if (counts[PENDING + 1 + index]) diagnose(reason, `updates are lost, and counted: ${reason}`);
+      if (counts[PENDING + 1 + index]) diagnose(reason, `updates are lost`);
     });
   }
 
@@ -150,7 +147,7 @@ export async function openSessions(
 
   function fail(error: unknown): void {
     tell();
-    diagnose('emitter_failed', `traced writes are not recorded any more: ${error}`);
+    diagnose('emitter_failed', error);
     close(EMITTER_FAILED);
   }
 
@@ -198,13 +195,12 @@ export async function openSessions(
       mine?.hurry();
       await until(() => session !== mine || !recorder.counts()[PENDING] || (mine?.settled() ?? end) >= end);
     },
-    async stop() {
+    end() {
       stopping = true;
       session?.end();
-      await Promise.race([
-        until(() => recorder.closed > 0),
-        new Promise((resolve) => setTimeout(resolve, STOP_DEADLINE_MS)),
-      ]);
+      return until(() => recorder.closed > 0);
+    },
+    async abandon() {
       leave();
       const left = note;
       note = undefined;

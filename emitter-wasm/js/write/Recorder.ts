@@ -75,9 +75,8 @@ export class Recorder {
   awake = false;
   /** Why nothing is taken any more: a reason of loss. */
   closed = 0;
-  /** The account of the list, and of what is over: of earlier sessions, and of what came when all was. */
-  waiting: Counts = none();
-  past: Counts = none();
+  /** The account of sessions that are over. */
+  past: Counts = new Array(10).fill(0);
   #until = Infinity;
 
   /** From now on somebody will come for the list. */
@@ -105,7 +104,7 @@ export class Recorder {
     else if (this.#fits(chars)) {
       this.chars += chars;
       this.newest = span;
-      this.#add(span, 0);
+      this.#add(span);
     } else {
       // One hole, at the end of what came early.
       if (this.live === undefined) this.maxUpdates = 0;
@@ -114,20 +113,17 @@ export class Recorder {
   }
 
   /** Counts an update that is lost. */
-  lose(reason: number): void {
+  lose(lost: number): void {
+    const reason = this.closed || lost;
     const last = this.list[this.list.length - 1];
-    if (this.closed) create(this.past, this.closed);
-    else if (last && 'reason' in last && last.reason === reason) {
-      last.count += 1;
-      create(this.waiting, reason);
-    } else this.#add({ reason, count: 1 }, reason);
+    if (last && 'reason' in last && last.reason === reason) last.count += 1;
+    else this.#add({ reason, count: 1 });
   }
 
   /** Gives the list away. */
   take(): (Span | Loss)[] {
     const { list } = this;
     this.list = [];
-    this.waiting = none();
     this.chars = 0;
     this.awake = false;
     return list;
@@ -136,10 +132,19 @@ export class Recorder {
   /** The whole account: the session's, the list's, and what is over. */
   counts(): Counts {
     const live = this.closed ? [] : (this.live?.counts() ?? []);
-    return plus(plus(this.past, this.waiting), live);
+    return this.tally(plus(this.past, live), this.list);
   }
 
-  /** The account of a session that is over: what is pending is lost. */
+  /** Adds what is in a list: pending, or lost. */
+  tally(counts: Counts, list: readonly (Span | Loss)[]): Counts {
+    for (const { count = 1, reason = 0 } of list as readonly Partial<Loss>[]) {
+      add(counts, 0, count);
+      add(counts, PENDING + reason, count);
+    }
+    return counts;
+  }
+
+  /** A session is over: what of its account is pending is lost. */
   retire(counts: Counts, reason: number): void {
     this.past = plus(this.past, counts);
     add(this.past, PENDING + reason, this.past[PENDING]);
@@ -149,37 +154,27 @@ export class Recorder {
   /** All is over: what is pending, and what will yet be written, is lost for this reason. */
   close(reason: number): void {
     if (this.closed) return;
-    const live = this.live?.counts() ?? [];
-    this.retire(plus(this.waiting, live), reason);
-    this.closed = reason;
+    this.past = this.counts();
     this.take();
+    this.retire([], reason);
+    this.closed = reason;
   }
 
   #fits(chars: number): boolean {
     return !this.closed && this.list.length < this.maxUpdates && this.chars + chars <= this.maxChars;
   }
 
-  #add(entry: Span | Loss, reason: number): void {
+  #add(entry: Span | Loss): void {
     this.list.push(entry);
-    create(this.waiting, reason);
-    if (this.awake && this.list.length !== SOON) return;
+    if (this.closed || (this.awake && this.list.length !== SOON)) return;
     // First: the app may have a `setTimeout` of its own, which writes.
     this.awake = true;
     this.live?.wake(this.list.length >= SOON);
   }
 }
 
-function none(): Counts {
-  return new Array(10).fill(0);
-}
-
 function plus(counts: Counts, more: Counts): Counts {
   return counts.map((count, which) => count + (more[which] ?? 0));
-}
-
-function create(counts: Counts, reason: number): void {
-  add(counts, 0, 1);
-  add(counts, PENDING + reason, 1);
 }
 
 function add(counts: Counts, which: number, count = 0): void {

@@ -28,19 +28,20 @@ test('an unreachable relay is told once, and tried again', async () => {
 });
 
 test('a socket that fires error and nothing else is one that failed', async () => {
-  const { WebSocket } = window;
-  const sockets: WebSocket[] = [];
-  vi.spyOn(window, 'WebSocket').mockImplementation(((url: string | URL, protocol?: string | string[]) => {
-    // The peer's own.
-    if (protocol === undefined) return new WebSocket(url);
-    const socket = { close() {} } as WebSocket;
-    sockets.push(socket);
-    queueMicrotask(() => socket.onerror?.(new Event('error')));
-    return socket;
-  }) as never);
-  onTestFinished(() => void vi.restoreAllMocks());
-  const { diagnostics } = await startWithPeer();
-  await vi.waitUntil(() => sockets.length >= 2, 10_000);
+  let sockets = 0;
+  class Blocked {
+    onerror: ((event: Event) => void) | undefined;
+    constructor() {
+      sockets += 1;
+      queueMicrotask(() => this.onerror?.(new Event('error')));
+    }
+    close() {}
+  }
+  onTestFinished(() => void vi.unstubAllGlobals());
+  const { diagnostics } = await startWithPeer({}, () => {
+    vi.stubGlobal('WebSocket', Blocked);
+  });
+  await vi.waitUntil(() => sockets >= 2, 10_000);
   expect(diagnostics.map(({ kind }) => kind)).toEqual(['disconnected']);
 });
 

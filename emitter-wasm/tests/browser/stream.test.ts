@@ -119,10 +119,10 @@ test('credit bounds what is in flight', async () => {
 test('while the browser’s own send buffer is full, updates wait where they can be counted', async () => {
   const { peer, emitter } = await startWithPeer();
   await vi.waitUntil(() => emitter.stats().state === 'connected');
-  const buffered = vi.spyOn(WebSocket.prototype, 'bufferedAmount', 'get').mockReturnValue(1024 * 1024);
-  onTestFinished(() => void vi.restoreAllMocks());
   count(0, 1);
   await emitter.flush();
+  const buffered = vi.spyOn(WebSocket.prototype, 'bufferedAmount', 'get').mockReturnValue(1024 * 1024);
+  onTestFinished(() => void vi.restoreAllMocks());
   count(1, 1_000);
   // Twice looked at, and found full.
   const looks = buffered.mock.calls.length;
