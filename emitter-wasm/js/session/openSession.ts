@@ -206,6 +206,8 @@ export function openSession(
       for (const entry of list) if ('era' in entry && entry.era !== recorder.era) entry.move();
       const full = core.count(QUEUE_FULL) + (waiting[QUEUE_FULL] ?? 0);
       intake.take(list);
+      // Whoever asked, be it for the account alone: what the module has now is to be sent.
+      if (open) next = Math.min(next, now() + GATHER);
       if (core.count(QUEUE_FULL) > full) fullAt = core.count(SETTLED);
     }
     look();
