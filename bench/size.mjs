@@ -1,97 +1,54 @@
 // npm run bench:size: what a visitor downloads, bundled by Vite as an app's own bundler does it.
 
-import { gzipSync } from 'node:zlib';
-import { build } from 'vite';
-import { at } from '../scripts/lib/project.mjs';
-
-const FILE = 'entry.js';
+import { parseArgs } from 'node:util';
+import { bundle, weigh } from './lib/bundle.mjs';
+import { Report } from './lib/Report.mjs';
 
 const ATOMWIRE = `
-  import { startEmitter } from 'atomwire';
-  import { atomWithTracing } from 'atomwire/jotai';
-  export { startEmitter, atomWithTracing };`;
-const ENTRIES = {
-  'atomwire with atomWithTracing': ATOMWIRE,
-  'atomwire with atomWithTracing and traced': `${ATOMWIRE} export { traced } from 'atomwire/jotai';`,
+  export { startEmitter } from 'atomwire';
+  export { atomWithTracing } from 'atomwire/jotai';`;
+const FARO = `export { getWebInstrumentations, initializeFaro } from '@grafana/faro-web-sdk';`;
+const PEERS = {
   'OpenTelemetry web SDK, batches, OTLP/HTTP JSON': `
-    export { WebTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-web';
+    export { SpanKind, SpanStatusCode } from '@opentelemetry/api';
     export { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
     export { resourceFromAttributes } from '@opentelemetry/resources';
-    export { SpanKind, SpanStatusCode } from '@opentelemetry/api';`,
+    export { BatchSpanProcessor, WebTracerProvider } from '@opentelemetry/sdk-trace-web';`,
+  'Grafana Faro': FARO,
+  'Grafana Faro with tracing': `${FARO} export { TracingInstrumentation } from '@grafana/faro-web-tracing';`,
+  'Sentry with tracing': `export { browserTracingIntegration, init, startSpan } from '@sentry/browser';`,
 };
 
-/** Minified files by name; Jotai and React are the app's own. `split` sets the module's glue apart. */
-async function bundle(source, split = false) {
-  const entry = {
-    name: 'entry',
-    resolveId: (id) => (id === FILE ? at('bench', FILE) : undefined),
-    load: (id) => (id === at('bench', FILE) ? source : undefined),
-  };
-  const { output } = await build({
-    root: at('bench'),
-    configFile: false,
-    logLevel: 'error',
-    plugins: [entry],
-    build: {
-      write: false,
-      target: 'es2022',
-      modulePreload: false,
-      assetsInlineLimit: 0,
-      rolldownOptions: {
-        input: FILE,
-        preserveEntrySignatures: 'strict',
-        external: /^jotai/,
-        output: split ? { codeSplitting: { groups: [{ name: 'glue', test: /dist\/wasm/ }] } } : {},
-      },
-    },
-  });
-  return output.map(({ fileName, code, source, isDynamicEntry = false }) => ({
-    fileName,
-    bytes: Buffer.from(code ?? source),
-    // Loaded only by who asks for it.
-    onDemand: isDynamicEntry,
-  }));
-}
+const { values: flags } = parseArgs({ options: { save: { type: 'boolean', default: false } } });
+const report = new Report();
 
 const kb = (bytes) => (bytes / 1000).toFixed(2);
-const gzip = (bytes) => gzipSync(bytes, { level: 9 }).length;
 
 function row(name, files) {
   const raw = files.reduce((sum, { bytes }) => sum + bytes.length, 0);
-  const zipped = files.reduce((sum, { bytes }) => sum + gzip(bytes), 0);
-  console.log(`| ${name} | ${kb(raw)} | ${kb(zipped)} |`);
-  return zipped;
+  const zipped = files.reduce((sum, { gzip }) => sum + gzip, 0);
+  report.say(`| ${name} | ${kb(raw)} | ${kb(zipped)} |`);
 }
 
-console.log('| | minified, kB | gzip, kB |');
-console.log('| --- | --- | --- |');
-const sizes = [];
-for (const [name, source] of Object.entries(ENTRIES)) {
-  const files = await bundle(source);
-  sizes.push(
-    row(
-      `**${name}**`,
-      files.filter(({ onDemand }) => !onDemand),
-    ),
-  );
+report.say('| | minified, kB | gzip, kB |', '| --- | --- | --- |');
+const files = await bundle(ATOMWIRE);
+const part = (wanted) => files.filter(({ when }) => when === wanted);
+row('**atomwire: `startEmitter` and `atomWithTracing`**', [...part('entry'), ...part('lazy')]);
+row('of it: in the app’s own chunk', part('entry'));
+row('of it: loaded by itself when the page works', part('lazy'));
+row('not in it: loaded where earlier pages left something, or `persist` asks', part('on demand'));
+row(
+  '**the same with `traced`**',
+  (await bundle(`${ATOMWIRE} export { traced } from 'atomwire/jotai';`)).filter(
+    ({ when }) => when !== 'on demand',
+  ),
+);
+const own = weigh(files).loads;
+const ratios = [];
+for (const [name, source] of Object.entries(PEERS)) {
+  const peer = await bundle(source);
+  row(`**${name}**`, peer);
+  ratios.push(`${name} ${(weigh(peer).loads / own).toFixed(1)}`);
 }
-const parts = await bundle(ATOMWIRE, true);
-const names = {
-  wasm: 'module (.wasm)',
-  glue: 'glue (wasm-bindgen)',
-  entry: 'face with the Jotai entry',
-  persist: 'not counted: what `persist` loads',
-};
-for (const [part, name] of Object.entries(names)) {
-  row(
-    `of the first: ${name}`,
-    parts.filter((file) => kind(file) === part),
-  );
-}
-console.log(`\nOpenTelemetry to atomwire: ${(sizes[2] / sizes[0]).toFixed(2)}`);
-
-function kind({ fileName, onDemand }) {
-  if (onDemand) return 'persist';
-  if (fileName.endsWith('.wasm')) return 'wasm';
-  return fileName.includes('glue') ? 'glue' : 'entry';
-}
+report.say('', `Times atomwire’s, gzip: ${ratios.join('; ')}`);
+if (flags.save) report.save('size');

@@ -1,21 +1,23 @@
-// npm run bench:write: what a traced write costs the page, beside a plain atom and OpenTelemetry's own SDK.
+// npm run bench:write: what a traced write costs the page and the network, beside a plain atom and others' SDKs.
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
 import { build } from 'vite';
 import { at, chromium as chromiumPath } from '../scripts/lib/project.mjs';
+import { BURST_WRITES, BURSTS, EVERY_MS, measureCost, SIZES } from './lib/cost.mjs';
+import { plot } from './lib/plot.mjs';
+import { startProxy } from './lib/proxy.mjs';
+import { Report } from './lib/Report.mjs';
 import { startRelay } from './lib/relay.mjs';
 import { startSite } from './lib/site.mjs';
-import { median, summary } from './lib/summary.mjs';
+import { byteTable, costTable, PEERS, panels, ratioTable, STRINGIFY } from './lib/tables.mjs';
+import { Visit } from './lib/Visit.mjs';
+import { LONE_WRITES, measureWire, STREAM_WRITES } from './lib/wire.mjs';
 
-const VARIANTS = ['plain', 'atomwire', 'opentelemetry'];
-const SIZES = ['110 B', '2 KB'];
-const BURSTS = 20;
-const WRITES = 500;
-const EVERY_MS = 5;
+const PLOT = at('docs/images/write-cost.svg');
 const CHROMIUM_FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -28,12 +30,17 @@ const CHROMIUM_FLAGS = [
 
 const { values: flags } = parseArgs({
   options: {
-    runs: { type: 'string', default: '7' },
-    rounds: { type: 'string', default: '5' },
-    writes: { type: 'string', default: '1000' },
+    runs: { type: 'string', default: '5' },
+    rounds: { type: 'string', default: '3' },
+    writes: { type: 'string', default: '400' },
+    // Peers by name, with commas between.
+    only: { type: 'string', default: Object.keys(PEERS).join() },
+    // Tables into the README, and the plot.
+    save: { type: 'boolean', default: false },
   },
 });
-const [runs, roundCount, pacedWrites] = [flags.runs, flags.rounds, flags.writes].map(Number);
+const [runs, rounds, writes] = [flags.runs, flags.rounds, flags.writes].map(Number);
+const peers = Object.keys(PEERS).filter((peer) => flags.only.split(',').includes(peer));
 
 const loadBefore = loadAverage();
 const directory = mkdtempSync(join(tmpdir(), 'atomwire-bench-'));
@@ -47,9 +54,19 @@ const site = await startSite(directory);
 const relay = await startRelay();
 const browser = await chromium.launch({ executablePath: chromiumPath(), args: CHROMIUM_FLAGS });
 try {
-  const results = [];
-  for (let run = 0; run < runs; run += 1) results.push(await measure(run));
-  print(results);
+  const results = Object.fromEntries(peers.map((peer) => [peer, []]));
+  for (let run = 0; run < runs; run += 1) {
+    for (let turn = 0; turn < peers.length; turn += 1) {
+      const peer = peers[(turn + run) % peers.length];
+      const visit = await open(peer, site.port, relay.port);
+      const costs = await measureCost(visit, { rounds, writes, odd: run % 2 === 1 });
+      results[peer].push({ costs });
+      await visit.close();
+    }
+  }
+  const bytes = {};
+  for (const peer of peers.filter((peer) => peer !== STRINGIFY)) bytes[peer] = await wire(peer);
+  report(results, bytes);
 } finally {
   await browser.close();
   relay.stop();
@@ -57,103 +74,51 @@ try {
   rmSync(directory, { recursive: true });
 }
 
-/** One page's life; results by variant and size. */
-async function measure(run) {
-  const page = await browser.newPage();
-  page.on('pageerror', (error) => console.error(error));
-  await page.goto(`${site.url}?relay=${encodeURIComponent(relay.url)}`);
-  await page.waitForFunction(() => window.bench?.stats().state === 'connected');
-  const devtools = await page.context().newCDPSession(page);
-  await devtools.send('Performance.enable');
-  const spansBefore = site.spans();
-  const results = {};
-  for (const size of SIZES) {
-    const order = VARIANTS.map((_, at) => VARIANTS[(at + run) % VARIANTS.length]);
-    const rounds = [];
-    for (let round = 0; round <= roundCount; round += 1) {
-      const costs = {};
-      for (const variant of order) costs[variant] = await writeBursts(page, devtools, variant, size);
-      // The first warms up the page's compilers.
-      if (round > 0) rounds.push(costs);
-    }
-    for (const variant of order) {
-      results[`${variant} ${size}`] = {
-        inWrite: median(rounds.flatMap((round) => round[variant].inWrite)),
-        burstTask: median(rounds.map((round) => round[variant].task)),
-        pacedTask: await writePaced(page, devtools, variant, size),
-      };
-    }
-  }
-  const stats = await page.evaluate(() => window.bench.stats());
-  const made = SIZES.length * ((1 + roundCount) * BURSTS * WRITES + pacedWrites);
-  results.lost = {
-    atomwire: made - stats.acknowledged,
-    opentelemetry: made - (site.spans() - spansBefore),
-  };
-  await page.close();
-  return results;
+function open(peer, sitePort, relayPort) {
+  const stream = encodeURIComponent(`ws://127.0.0.1:${relayPort}/v1/stream`);
+  const url = `http://127.0.0.1:${sitePort}/?peer=${peer}&relay=${stream}`;
+  if (peer === STRINGIFY) return Visit.open(browser, url);
+  return Visit.open(browser, url, peer === 'atomwire' ? relay.published : site.updates);
 }
 
-/** Bursts of writes; what a write took by the page's clock, burst by burst, and all in all on the main thread. */
-async function writeBursts(page, devtools, variant, size) {
-  const before = await taskMicroseconds(devtools);
-  const inWrite = await page.evaluate(
-    async ({ variant, size, bursts, writes }) => {
-      const costs = [];
-      for (let number = 0; number < bursts; number += 1) {
-        costs.push(window.bench.burst(variant, size, writes));
-        await window.bench.settle();
-      }
-      return costs;
-    },
-    { variant, size, bursts: BURSTS, writes: WRITES },
+/** The bytes of one page's life, counted on the way; the ways cost time, so nothing else is measured here. */
+async function wire(peer) {
+  const ways = { site: await startProxy(site.port), relay: await startProxy(relay.port) };
+  const visit = await open(peer, ways.site.port, ways.relay.port);
+  const bytes = await measureWire(visit, {
+    sent: () => ways.site.sent() + ways.relay.sent(),
+    bodies: site.bodyBytes,
+  });
+  await visit.close();
+  for (const way of Object.values(ways)) way.close();
+  return bytes;
+}
+
+function report(results, bytes) {
+  const bursts = SIZES.map((size) => `${BURST_WRITES[size]} writes of ${size}`).join(', ');
+  const costs = new Report();
+  costs.say(
+    ...costTable(results),
+    '',
+    `µs a write; rows with + add to the plain atom of the same page. ${runs} pages each, ${rounds} rounds of`,
+    `${BURSTS} bursts (${bursts}),`,
+    `then ${writes} writes one each ${EVERY_MS} ms, all flushes included; load average ${loadBefore} before,`,
+    `${loadAverage()} after`,
   );
-  return { inWrite, task: ((await taskMicroseconds(devtools)) - before) / (BURSTS * WRITES) };
-}
-
-/** One write at a time; what each took on the main thread. */
-async function writePaced(page, devtools, variant, size) {
-  const before = await taskMicroseconds(devtools);
-  await page.evaluate(
-    async ({ variant, size, writes, everyMs }) => {
-      await window.bench.paced(variant, size, writes, everyMs);
-      await window.bench.settle();
-    },
-    { variant, size, writes: pacedWrites, everyMs: EVERY_MS },
+  if (STRINGIFY in results) costs.say('', ...ratioTable(results));
+  console.log('');
+  const wires = new Report();
+  wires.say(
+    ...byteTable(bytes),
+    '',
+    `Bytes an update that the page sends, with the headers of HTTP and WebSocket: of ${STREAM_WRITES} writes one each`,
+    `${EVERY_MS} ms, and of ${LONE_WRITES} each flushed by itself`,
   );
-  return ((await taskMicroseconds(devtools)) - before) / pacedWrites;
-}
-
-async function taskMicroseconds(devtools) {
-  const { metrics } = await devtools.send('Performance.getMetrics');
-  return metrics.find(({ name }) => name === 'TaskDuration').value * 1e6;
-}
-
-function print(results) {
-  console.log('| value | atom | in the write | main thread, bursts | main thread, one at a time | lost |');
-  console.log('| --- | --- | --- | --- | --- | --- |');
-  for (const size of SIZES) {
-    for (const variant of VARIANTS) {
-      const cells = [
-        ['inWrite', 2],
-        ['burstTask', 2],
-        ['pacedTask', 0],
-      ].map(([cost, digits]) => {
-        const added = (run) => run[`${variant} ${size}`][cost] - run[`plain ${size}`][cost];
-        const own = (run) => run[`${variant} ${size}`][cost];
-        return summary(results.map(variant === 'plain' ? own : added), digits);
-      });
-      const lost = variant === 'plain' ? '' : results.reduce((sum, run) => sum + run.lost[variant], 0);
-      console.log(
-        `| ${size} | ${variant === 'plain' ? '' : '+ '}${variant} | ${cells.join(' | ')} | ${lost} |`,
-      );
-    }
-  }
-  console.log(
-    `\nµs a write; rows with + add to the plain atom of the same page. ${runs} pages, ${roundCount} rounds of ` +
-      `${BURSTS} bursts of ${WRITES} writes, then ${pacedWrites} writes one each ${EVERY_MS} ms, all flushes ` +
-      `included; load average ${loadBefore} before, ${loadAverage()} after`,
-  );
+  if (!flags.save) return;
+  costs.save('write');
+  wires.save('wire');
+  const names = Object.keys(results).map((peer) => PEERS[peer]);
+  writeFileSync(PLOT, plot(panels(results), names, PEERS.atomwire));
 }
 
 function loadAverage() {

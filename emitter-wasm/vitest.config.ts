@@ -1,18 +1,29 @@
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+import type { BrowserProviderOption } from 'vitest/node';
 import '../scripts/lib/mapGroupBy.mjs';
 import { CHROMIUM } from './tests/chromium.ts';
+import { firefox } from './tests/firefox.ts';
 
-/** A project of browser tests in which `jotai` is one of the versions that are installed. */
-function inBrowser(name: string, include: string[], jotai: string): TestProjectInlineConfiguration {
+/** Tests in a browser, in which `jotai` is one of the versions that are installed. */
+function inBrowser(
+  name: string,
+  { include = ['tests/browser/**/*.test.{ts,tsx}'], jotai = 'jotai', browser = 'chromium', provider }: {
+    include?: string[];
+    jotai?: string;
+    browser?: 'chromium' | 'firefox';
+    provider: BrowserProviderOption;
+  },
+): TestProjectInlineConfiguration {
   return {
     cacheDir: `node_modules/.vite/${name}`,
     resolve: { alias: [{ find: /^jotai(?=\/|$)/, replacement: jotai }] },
     optimizeDeps: {
-      // The pre-bundler would move the JavaScript away from the .wasm file that it finds by its own URL.
+      // What is built anew between two runs is not to be taken from a cache.
       exclude: ['atomwire'],
       // Found in the middle of a run, they would reload the page under a test.
       include: [
+        'idb',
         jotai,
         `${jotai}/utils`,
         `${jotai}/vanilla`,
@@ -33,12 +44,14 @@ function inBrowser(name: string, include: string[], jotai: string): TestProjectI
         enabled: true,
         headless: true,
         screenshotFailures: false,
-        provider: playwright({ launchOptions: CHROMIUM }),
-        instances: [{ browser: 'chromium' }],
+        provider,
+        instances: [{ browser }],
       },
     },
   };
 }
+
+const chromium = playwright({ launchOptions: CHROMIUM });
 
 // What is tested is dist/: the package as it is installed, by its own name.
 export default defineConfig({
@@ -69,9 +82,14 @@ export default defineConfig({
           expect: { poll: { timeout: 10_000 } },
         },
       },
-      inBrowser('browser', ['tests/browser/**/*.test.{ts,tsx}'], 'jotai'),
+      inBrowser('browser', { provider: chromium }),
+      inBrowser('browser-firefox', { browser: 'firefox', provider: firefox() }),
       // What does not show must not show with the oldest version either.
-      inBrowser('browser-jotai-2', ['tests/browser/transparent/**/*.test.{ts,tsx}'], 'jotai-2'),
+      inBrowser('browser-jotai-2', {
+        include: ['tests/browser/transparent/**/*.test.{ts,tsx}'],
+        jotai: 'jotai-2',
+        provider: chromium,
+      }),
     ],
   },
 });

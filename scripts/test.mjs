@@ -11,7 +11,7 @@ import {
   installPythonPackages,
   installRust,
 } from './lib/build.mjs';
-import { at, checkPrograms, chromium, Remedy, root } from './lib/project.mjs';
+import { at, checkPrograms, chromium, firefox, Remedy, root } from './lib/project.mjs';
 import { run } from './lib/run.mjs';
 
 const venv = (program) => at('.venv/bin', program);
@@ -19,7 +19,7 @@ const venv = (program) => at('.venv/bin', program);
 /** Runs with its output on the screen: a test runner's own is the best there is. */
 function show(command, args, options = {}) {
   console.log(`\n▸ ${[command.replace(`${root}/`, ''), ...args].join(' ')}`);
-  const env = { ...process.env, CHROMIUM: chromium(), ...options.env };
+  const env = { ...process.env, CHROMIUM: chromium(), FIREFOX: firefox(), ...options.env };
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd: options.cwd ?? root,
@@ -54,7 +54,7 @@ const stages = {
   async typescript() {
     await buildRelay();
     await buildEmitter();
-    for (const room of ['emitter-wasm', 'emitter-wasm/tests', 'web-demo', 'e2e'])
+    for (const room of ['emitter-wasm', 'emitter-wasm/tests', 'web-demo', 'e2e', 'bench'])
       await show('npx', ['tsc', '--noEmit', '--project', room]);
     await show('node', ['--test', 'trace-view/tests/page/']);
     await show('npm', ['test', '--workspace', 'atomwire']);

@@ -21,5 +21,13 @@ export async function startRelay() {
     });
     child.once('close', () => reject(new Error('the relay ended')));
   });
-  return { url: `ws://${listen}/v1/stream`, stop: () => child.kill() };
+  return {
+    port: Number(listen.split(':').at(-1)),
+    /** Updates that the bus has taken. */
+    async published() {
+      const metrics = await (await fetch(`http://${listen}/metrics`)).text();
+      return Number(/^atomwire_updates_published_total (\d+)/m.exec(metrics)[1]);
+    },
+    stop: () => child.kill(),
+  };
 }

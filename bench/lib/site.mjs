@@ -3,18 +3,23 @@ import { createServer } from 'node:http';
 import { extname, join } from 'node:path';
 
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' };
+/** Stands once in every span or event that a peer sends, whatever its format. */
+const MARK = '"atomwire.key"';
 
 /**
- * Serves `directory`, isolated so that the page's clock ticks in steps of 5 µs, and takes OTLP/HTTP on `/v1/traces`.
+ * Serves `directory`, isolated so that the page's clock ticks in steps of 5 µs, and takes what any peer posts.
  */
 export async function startSite(directory) {
-  let spans = 0;
+  let updates = 0;
+  let bodyBytes = 0;
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
-    if (pathname === '/v1/traces') {
-      let body = '';
-      for await (const part of request) body += part;
-      spans += body.split('"spanId"').length - 1;
+    if (request.method === 'POST') {
+      const parts = [];
+      for await (const part of request) parts.push(part);
+      const body = Buffer.concat(parts);
+      bodyBytes += body.length;
+      updates += occurrences(body, MARK);
       response.setHeader('content-type', 'application/json').end('{}');
       return;
     }
@@ -30,10 +35,21 @@ export async function startSite(directory) {
     });
     createReadStream(path).pipe(response);
   });
+  // Node would close a connection in the moment in which a batch of each five seconds is on its way.
+  server.keepAliveTimeout = 0;
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
-    url: `http://127.0.0.1:${server.address().port}/`,
-    spans: () => spans,
+    port: server.address().port,
+    /** Those that have arrived. */
+    updates: () => updates,
+    /** Of all that was posted. */
+    bodyBytes: () => bodyBytes,
     close: () => server.close(),
   };
+}
+
+function occurrences(body, text) {
+  let count = 0;
+  for (let at = body.indexOf(text); at !== -1; at = body.indexOf(text, at + text.length)) count += 1;
+  return count;
 }

@@ -1,10 +1,12 @@
+export function spread(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  return { least: sorted[0], median: median(sorted), most: sorted.at(-1) };
+}
+
 /** `median (least–most)` of several runs. */
 export function summary(values, digits) {
-  const sorted = values.toSorted((a, b) => a - b);
-  const [least, median, most] = [0, Math.floor(sorted.length / 2), sorted.length - 1].map((at) =>
-    sorted[at].toFixed(digits),
-  );
-  return `${median} (${least}–${most})`;
+  const { least, median, most } = spread(values);
+  return `${median.toFixed(digits)} (${least.toFixed(digits)}–${most.toFixed(digits)})`;
 }
 
 export function median(values) {

@@ -1,15 +1,18 @@
-/** What an app writes: a new object each time. */
-export interface Cart {
+/** What an app writes: a new object each time, or a number. */
+export type Value = Cart | number;
+
+interface Cart {
   items: { id: string; quantity: number; price: number }[];
   total: number;
 }
 
-/** Items of a value, by what its JSON text takes. */
-const ITEMS = { '110 B': 2, '2 KB': 47 } as const;
+/** Items of a cart, by what its JSON text takes; a counter has none. */
+const ITEMS = { counter: 0, '110 B': 2, '2 KB': 47, '20 KB': 470 } as const;
 
 export type Size = keyof typeof ITEMS;
 
-export function cart(size: Size, number: number): Cart {
+export function value(size: Size, number: number): Value {
+  if (size === 'counter') return number;
   const items = Array.from({ length: ITEMS[size] }, (_, at) => ({
     id: `salmon-${at % 10}`,
     quantity: 1 + ((number + at) % 9),

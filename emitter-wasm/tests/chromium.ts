@@ -1,6 +1,6 @@
 /** Headless, small, and quiet on the network. */
 export const CHROMIUM = {
-  executablePath: process.env.CHROME ?? '/usr/bin/chromium',
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   args: [
     '--no-sandbox',
     '--disable-gpu',

@@ -54,6 +54,10 @@ export function checkPrograms({ browser = false } = {}) {
       !browser || version(process.env.CHROMEDRIVER ?? 'chromedriver'),
       'ChromeDriver is needed for the tests: apt-get install chromium-driver, or set CHROMEDRIVER to its path',
     ],
+    [
+      !browser || firefox(),
+      'Firefox is needed for the tests: apt-get install firefox-esr, or set FIREFOX to its path',
+    ],
   ];
   const missing = wanted.filter(([found]) => !found).map(([, remedy]) => remedy);
   if (missing.length > 0) throw new Remedy(missing.join('\n'));
@@ -67,6 +71,12 @@ export function chromium() {
     '/usr/bin/chromium-browser',
     '/usr/bin/google-chrome',
   ];
+  return places.find((place) => place && existsSync(place));
+}
+
+/** The Firefox to test with. */
+export function firefox() {
+  const places = [process.env.FIREFOX, '/usr/bin/firefox-esr', '/usr/bin/firefox'];
   return places.find((place) => place && existsSync(place));
 }
 

@@ -25,6 +25,9 @@ pub struct Offset {
 }
 
 impl Offset {
+    /// So uncertain that it contradicts nothing.
+    const NONE: Self = Self { micros: 0, error: Micros::MAX };
+
     fn contradicts(self, other: Self) -> bool {
         self.micros.abs_diff(other.micros) > self.error.saturating_add(other.error)
     }
@@ -39,17 +42,28 @@ const STAGES: usize = 8;
 /// not slip before its parent because the estimate moved by less than it was ever sure of. So the offset
 /// changes only when a newer one contradicts it or is far better. What an exchange contradicts is forgotten:
 /// a clock that jumps, at either end, is followed at once.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Clock {
-    samples: [Option<Offset>; STAGES],
+    samples: [Offset; STAGES],
     next: usize,
-    held: Option<Offset>,
+    held: Offset,
 }
 
 /// How many times smaller the error of a new offset must be to replace one that it agrees with.
 const FAR_BETTER: Micros = 4;
 
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Clock {
+    /// Knows of no exchange.
+    pub const fn new() -> Self {
+        Self { samples: [Offset::NONE; STAGES], next: 0, held: Offset::NONE }
+    }
+
     /// Takes an exchange into account. One whose times contradict themselves (the round trip
     /// would be negative: a clock jumped in the middle) is ignored.
     pub fn sample(&mut self, at: Exchange) {
@@ -62,30 +76,29 @@ impl Clock {
         // The mean of the two without the overflow that adding them first could have.
         let micros = back.wrapping_add(round_trip / 2);
         let newest = Offset { micros, error: round_trip.unsigned_abs().div_ceil(2) };
-        // Both cannot be true: either end's clock was set, or they drifted apart, since the older one.
-        for older in &mut self.samples {
-            older.take_if(|older| older.contradicts(newest));
+        let mut best = newest;
+        let oldest = self.next % STAGES;
+        self.next += 1;
+        for (at, older) in self.samples.iter_mut().enumerate() {
+            // Both cannot be true: either end's clock was set, or they drifted apart, since the older one.
+            if older.contradicts(newest) {
+                *older = Offset::NONE;
+            }
+            if at == oldest {
+                *older = newest;
+            }
+            if older.error < best.error {
+                best = *older;
+            }
         }
-        self.held.take_if(|held| held.contradicts(newest));
-        self.samples[self.next] = Some(newest);
-        self.next = (self.next + 1) % STAGES;
-        let best = self.samples.iter().flatten().min_by_key(|offset| offset.error).copied();
-        if let (Some(held), Some(best)) = (self.held, best)
-            && !held.contradicts(best)
-            && best.error > held.error / FAR_BETTER
-        {
-            return;
+        let held = self.held;
+        if held.contradicts(newest) || held.contradicts(best) || best.error <= held.error / FAR_BETTER {
+            self.held = best;
         }
-        self.held = best;
-    }
-
-    /// Forgets all exchanges: the client's clock was set.
-    pub fn reset(&mut self) {
-        *self = Self::default();
     }
 
     /// The offset held; none before the first exchange.
     pub fn offset(&self) -> Option<Offset> {
-        self.held
+        (self.held.error < Micros::MAX).then_some(self.held)
     }
 }

@@ -3,104 +3,156 @@
 
 /// The bytes are not a frame of this protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("malformed frame: {0}")]
-pub struct Malformed(pub &'static str);
+#[expect(missing_docs, reason = "the message says it")]
+#[non_exhaustive]
+pub enum Malformed {
+    #[error("malformed frame: the frame is empty")]
+    Empty,
+    #[error("malformed frame: more than one message in a frame")]
+    MoreThanOne,
+    #[error("malformed frame: a length is beyond the frame")]
+    Length,
+    #[error("malformed frame: a varint is cut off")]
+    VarintCut,
+    #[error("malformed frame: a varint has more than ten bytes")]
+    VarintLong,
+    #[error("malformed frame: unknown wire type")]
+    WireType,
+    #[error("malformed frame: a length-delimited field has another wire type")]
+    NoBytes,
+    #[error("malformed frame: more rejected ranges than the protocol allows")]
+    TooManyRejected,
+    #[error("malformed frame: not a batch")]
+    NoBatch,
+    #[error("malformed frame: numbers are reversed or beyond the end")]
+    BadRange,
+}
 
-/// One field: its number and its content.
+/// One field of a message: a number, or bytes. Others (32 and 64 bits, none in this schema) have neither.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Field<'a> {
     pub(crate) number: u64,
-    pub(crate) content: Content<'a>,
+    /// What a varint holds.
+    pub(crate) value: u64,
+    /// What a length-delimited field holds.
+    pub(crate) bytes: Option<&'a [u8]>,
 }
 
-pub(crate) enum Content<'a> {
-    Varint(u64),
-    Bytes(&'a [u8]),
-    /// A 32 or 64 bit field: none in this schema, skipped as an unknown field must be.
-    Fixed,
-}
-
-impl<'a> Content<'a> {
-    pub(crate) fn uint(self) -> Result<u64, Malformed> {
-        match self {
-            Self::Varint(value) => Ok(value),
-            _ => Err(Malformed("a number field has another wire type")),
-        }
-    }
-
-    pub(crate) fn bytes(self) -> Result<&'a [u8], Malformed> {
-        match self {
-            Self::Bytes(value) => Ok(value),
-            _ => Err(Malformed("a length-delimited field has another wire type")),
-        }
-    }
-
-    pub(crate) fn string(self) -> Result<&'a str, Malformed> {
-        std::str::from_utf8(self.bytes()?).map_err(|_| Malformed("a string is not UTF-8"))
-    }
-}
-
-/// The fields of a message, in the order in which they stand.
-pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<Field<'a>, Malformed>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let field = self.field();
-        if field.is_err() {
-            self.0 = &[];
-        }
-        Some(field)
-    }
+/// The fields of a message, in the order in which they stand, up to the end or the first fault.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fields<'a> {
+    rest: &'a [u8],
+    fault: Option<Malformed>,
 }
 
 impl<'a> Fields<'a> {
-    fn field(&mut self) -> Result<Field<'a>, Malformed> {
-        let tag = self.varint()?;
-        let content = match tag & 7 {
-            0 => Content::Varint(self.varint()?),
-            1 => self.take(8).map(|_| Content::Fixed)?,
-            2 => {
-                let len = self.varint()?;
-                let len = usize::try_from(len).map_err(|_| Malformed("a length is beyond the frame"))?;
-                Content::Bytes(self.take(len)?)
-            }
-            5 => self.take(4).map(|_| Content::Fixed)?,
-            _ => return Err(Malformed("unknown wire type")),
-        };
-        Ok(Field { number: tag >> 3, content })
+    pub(crate) fn new(message: &'a [u8]) -> Self {
+        Self { rest: message, fault: None }
     }
 
-    fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
-        let (head, tail) = self.0.split_at_checked(len).ok_or(Malformed("a length is beyond the frame"))?;
-        self.0 = tail;
-        Ok(head)
+    /// How it ended.
+    ///
+    /// # Errors
+    /// The first fault.
+    pub(crate) fn finish(self) -> Result<(), Malformed> {
+        self.fault.map_or(Ok(()), Err)
     }
 
-    fn varint(&mut self) -> Result<u64, Malformed> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let (&byte, tail) = self.0.split_first().ok_or(Malformed("a varint is cut off"))?;
-            self.0 = tail;
+    fn fail(&mut self, fault: Malformed) {
+        self.rest = &[];
+        self.fault = self.fault.or(Some(fault));
+    }
+
+    fn varint(&mut self) -> u64 {
+        let (mut value, mut shift) = (0, 0);
+        while let [byte, rest @ ..] = self.rest {
+            self.rest = rest;
             value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
+            if *byte < 0x80 {
+                return value;
+            }
+            shift += 7;
+            if shift > 63 {
+                self.fail(Malformed::VarintLong);
+                return 0;
             }
         }
-        Err(Malformed("a varint has more than ten bytes"))
+        self.fail(Malformed::VarintCut);
+        0
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let tag = self.varint();
+        let mut field = Field { number: tag >> 3, value: 0, bytes: None };
+        let len = match tag & 7 {
+            0 => {
+                field.value = self.varint();
+                0
+            }
+            1 => 8,
+            2 => self.varint(),
+            5 => 4,
+            _ => {
+                self.fail(Malformed::WireType);
+                0
+            }
+        };
+        if len > self.rest.len() as u64 {
+            self.fail(Malformed::Length);
+        } else if let Some((bytes, rest)) = self.rest.split_at_checked(len as usize) {
+            self.rest = rest;
+            field.bytes = (tag & 7 == 2).then_some(bytes);
+        }
+        self.fault.is_none().then_some(field)
     }
 }
 
 /// The message in a frame: its field number and content. There is exactly one. Of several of one kind
 /// protobuf would make one, and with them what was counted in each alone.
 pub(crate) fn oneof(frame: &[u8]) -> Result<(u64, &[u8]), Malformed> {
-    let mut fields = Fields(frame);
-    let field = fields.next().ok_or(Malformed("the frame is empty"))??;
+    let mut fields = Fields::new(frame);
+    let Some(field) = fields.next() else { return Err(fields.fault.unwrap_or(Malformed::Empty)) };
     if fields.next().is_some() {
-        return Err(Malformed("more than one message in a frame"));
+        return Err(Malformed::MoreThanOne);
     }
-    Ok((field.number, field.content.bytes()?))
+    fields.finish()?;
+    field.bytes.map(|bytes| (field.number, bytes)).ok_or(Malformed::NoBytes)
+}
+
+/// The fields of a message by their numbers, which are below 8: of several of one number the last, as protobuf has
+/// it. A field of another type than it should have is one of a later version.
+#[derive(Debug, Default)]
+pub(crate) struct Scanned<'a> {
+    pub(crate) numbers: [u64; 8],
+    pub(crate) bytes: [&'a [u8]; 8],
+}
+
+impl<'a> Scanned<'a> {
+    pub(crate) fn read(&mut self, message: &'a [u8]) -> Result<(), Malformed> {
+        let mut fields = Fields::new(message);
+        while let Some(Field { number, value, bytes }) = fields.next() {
+            if number < 8 {
+                let place = number as usize % 8;
+                match bytes {
+                    Some(bytes) => self.bytes[place] = bytes,
+                    None => self.numbers[place] = value,
+                }
+            }
+        }
+        fields.finish()
+    }
+
+    /// The numbers of a message that has nothing else.
+    pub(crate) fn numbers(message: &'a [u8]) -> Result<[u64; 8], Malformed> {
+        let mut scanned = Self::default();
+        scanned.read(message)?;
+        Ok(scanned.numbers)
+    }
 }

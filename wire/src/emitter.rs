@@ -1,44 +1,15 @@
-//! The browser's session machine.
-//!
-//! ```text
-//!            push, lose                     frame (Batch)
-//!   app ─────────────────▶ Queue ──────────────────────────▶ socket
-//!                            ▲                                  │
-//!                            └────── settled ◀── receive ◀──────┘
-//! ```
-//! An update is pending from `push` until the relay says that it is settled; nothing else removes it.
-//! At every moment `created = acknowledged + lost(reason) + pending`.
+//! The browser's session machine with memory of its own, for native programs: the simulator, the load generator, the
+//! fuzz targets and the tests. It owns what a page's JavaScript owns, and calls what that calls.
 
-mod frames;
-mod leave;
-mod queue;
+use crate::clock::Offset;
+use crate::ids::Ids;
+use crate::limits::{FRAME_BYTES, KEY_BYTES, KEYS};
+use crate::machine::{self, Hello, KEYS_BYTES, Machine, Memory, Parent, Settings, Update};
+use crate::proto::{ClientFrame, client_frame::Frame};
+use crate::{IdSeed, LostReason, Micros, ParentContext, SessionId};
+use prost::Message;
 
-pub use crate::decode::Malformed;
-pub use queue::{Key, NewUpdate, Stats, WhenFull};
-
-use crate::clock::{Clock, Exchange, Offset};
-use crate::ids::{IdStream, Ids};
-use crate::{IdSeed, LostReason, Micros, SessionId, limits};
-use frames::{Offered, Rejected, ServerFrame, Times};
-use queue::{Allowance, Queue};
-
-/// How long an update waits for company after a quiet time: what one click writes goes together.
-pub const GATHER: Micros = 5_000;
-/// How long after a batch the next may go: 20 frames a second at the most from a page that writes without
-/// end. So a single click is in its trace at once, and a stream of writes is batched.
-const FLUSH_AGE: Micros = 50_000;
-/// A batch is sent without waiting once it has this many updates…
-const FLUSH_COUNT: usize = 256;
-/// …or this many bytes: about a TCP congestion window of a connection that has warmed up.
-const FLUSH_BYTES: usize = 32 * 1024;
-
-/// The first reconnect waits up to this long, doubled at each further try: 10,000 clients that lose their
-/// relay at once knock up to 1.57/2 s * 10,000 = 7,800 times a second once it is back (`tests/it/storm.rs`)…
-const BACKOFF_BASE: Micros = 2_000_000;
-/// …up to this.
-const BACKOFF_MAX: Micros = 30_000_000;
-/// A connection that lived this long was a good one: the doubling starts anew.
-const STABLE: Micros = 10_000_000;
+pub use crate::machine::{FLUSH_AGE, GATHER, Malformed, Stats, WhenFull};
 
 /// What a session is made of.
 #[derive(Debug, Clone)]
@@ -47,7 +18,7 @@ pub struct Config {
     pub session_id: SessionId,
     /// Random, and kept over reconnects.
     pub id_seed: IdSeed,
-    /// OpenTelemetry resource attributes.
+    /// OpenTelemetry resource attributes, without NUL characters.
     pub resource: Vec<(String, String)>,
     /// What the operator asks clients to present, or empty.
     pub token: String,
@@ -57,6 +28,36 @@ pub struct Config {
     pub queue_bytes: usize,
     /// What is lost when that is not enough.
     pub when_full: WhenFull,
+}
+
+/// Which atom was written.
+#[derive(Debug, Clone, Copy)]
+pub enum Key<'a> {
+    /// As `Emitter::intern` answered.
+    Index(u32),
+    /// In full.
+    Inline(&'a str),
+}
+
+/// One atom write, as it is recorded.
+#[derive(Debug, Clone, Copy)]
+pub struct NewUpdate<'a> {
+    /// Which atom.
+    pub key: Key<'a>,
+    /// When the write began, on the client's clock.
+    pub start: Micros,
+    /// How long it took, in microseconds.
+    pub duration: Micros,
+    /// The new value as JSON text; none when JSON cannot hold it.
+    pub value: Option<&'a str>,
+    /// JSON cannot hold all of the value.
+    pub altered: bool,
+    /// The error's type and message, when the write threw or rejected.
+    pub error: Option<(&'a str, &'a str)>,
+    /// The span's parent, where it has one.
+    pub parent: Option<&'a ParentContext>,
+    /// The span's position in the id stream.
+    pub position: u64,
 }
 
 /// What the shell is to do next.
@@ -79,177 +80,143 @@ pub enum Event {
     GoAway(String),
 }
 
-#[derive(Debug)]
-struct Connection {
-    opened_at: Micros,
-    heard_at: Micros,
-    pinged_at: Micros,
-    heartbeat: Micros,
-    welcomed: bool,
-    /// Updates below this number may be sent.
-    granted: u64,
-    /// When the frames in flight were sent, with the number after their last update: for the clock.
-    sent: Option<(u64, Micros)>,
-    hello_at: Micros,
-    keys_sent: usize,
-    /// When the last batch went.
-    flushed_at: Micros,
-    said_bye: bool,
-}
-
-/// What a relay that is going away asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Away {
-    Back { after: Micros, jitter: Micros },
-    Never,
-}
+/// What a machine writes to: the largest frame, or request, and some more.
+const OUT_BYTES: usize = FRAME_BYTES + 16 * 1024;
 
 /// The emitter's end of a session.
 #[derive(Debug)]
 pub struct Emitter {
-    config: Config,
-    ids: IdStream,
+    machine: Machine<Heap>,
+    resource: Vec<u8>,
+    token: String,
     keys: Vec<Box<str>>,
-    queue: Queue,
-    clock: Clock,
-    /// What the relay last heard from takes.
-    offered: Offered,
-    connection: Option<Connection>,
-    attempts: u32,
-    away: Option<Away>,
-    hurry: bool,
-    bye: bool,
-    /// An earlier page began this session, and may have sent more than it kept.
-    restored: bool,
+    out: Vec<u8>,
 }
 
 impl Emitter {
     /// A session that has not connected yet.
     pub fn new(config: Config) -> Self {
-        Self::at(config, 0)
-    }
-
-    /// A session whose first number is `base`.
-    fn at(config: Config, base: u64) -> Self {
+        let mut machine = Machine::new(Heap::default());
+        machine.start(Settings {
+            session_id: config.session_id,
+            id_seed: config.id_seed,
+            queue_updates: config.queue_updates,
+            queue_bytes: config.queue_bytes,
+            when_full: config.when_full,
+        });
+        let resource =
+            config.resource.iter().flat_map(|(key, value)| [key, "\0", value, "\0"]).collect::<String>();
         Self {
-            ids: IdStream::new(config.id_seed),
-            queue: Queue::new(&config, base),
-            config,
+            machine,
+            resource: resource.into(),
+            token: config.token,
             keys: Vec::new(),
-            clock: Clock::default(),
-            offered: Offered::default(),
-            connection: None,
-            attempts: 0,
-            away: None,
-            hurry: false,
-            bye: false,
-            restored: false,
+            out: vec![0; OUT_BYTES],
         }
     }
 
     /// The index of `key`, for [`Key::Index`]; none when the table is full or the key is beyond the
     /// protocol's limits (such a key goes inline, where `push` counts what cannot be carried).
     pub fn intern(&mut self, key: &str) -> Option<u32> {
-        let known = self.keys.iter().position(|known| **known == *key);
-        let index = known.or_else(|| {
-            let fits = self.keys.len() < limits::KEYS && (1..=limits::KEY_BYTES).contains(&key.len());
-            fits.then(|| {
-                self.keys.push(key.into());
-                self.keys.len() - 1
-            })
-        });
-        index.map(|index| index as u32)
+        if let Some(index) = self.keys.iter().position(|known| **known == *key) {
+            return Some(index as u32);
+        }
+        let index = self.machine.intern(key.as_bytes())?;
+        self.keys.push(key.into());
+        Some(index)
+    }
+
+    /// The keys so far, in the order of their indices.
+    pub fn keys(&self) -> &[Box<str>] {
+        &self.keys
     }
 
     /// Takes an update. Always creates exactly one: pending, or lost with its reason.
     pub fn push(&mut self, update: &NewUpdate<'_>, now: Micros) {
-        self.queue.push(update, self.offered.value_bytes, now);
+        let update = Update {
+            key: match update.key {
+                Key::Index(index) => machine::Key::Index(index),
+                Key::Inline(key) => machine::Key::Inline(key.as_bytes()),
+            },
+            start: update.start,
+            duration: update.duration,
+            value: update.value.map(str::as_bytes),
+            altered: update.altered,
+            error: update.error.map(|(kind, message)| (kind.as_bytes(), message.as_bytes())),
+            parent: update.parent.map(|parent| Parent {
+                trace_id: parent.trace_id,
+                span_id: parent.span_id,
+                flags: parent.flags,
+                tracestate: parent.tracestate.as_bytes(),
+                local: parent.local,
+            }),
+            position: update.position,
+        };
+        self.machine.push(&update, now);
     }
 
     /// Creates `count` updates that are lost already.
     pub fn lose(&mut self, count: u64, reason: LostReason) {
-        self.queue.lose(count, reason);
+        self.machine.lose(count, reason);
     }
 
     /// The ids of the span at `position` of this session's id stream.
-    pub fn ids(&mut self, position: u64) -> Ids {
-        self.ids.at(position)
+    pub fn ids(&self, position: u64) -> Ids {
+        self.machine.ids(position)
     }
 
     /// The account: it balances at every moment.
     pub fn stats(&self) -> Stats {
-        self.queue.stats()
+        self.machine.stats()
+    }
+
+    /// Every number below this is settled, and need not be kept any longer.
+    pub fn settled(&self) -> u64 {
+        self.machine.settled()
+    }
+
+    /// Nothing is left to say to the relay, neither an update nor a loss.
+    pub fn all_settled(&self) -> bool {
+        self.machine.all_settled()
     }
 
     /// The offset to the relay's clock, once there was an exchange.
     pub fn clock(&self) -> Option<Offset> {
-        self.clock.offset()
+        self.machine.clock()
     }
 
     /// The client's clock was set: what was learned of the offset is void.
     pub fn clock_jumped(&mut self) {
-        self.clock.reset();
+        self.machine.clock_jumped();
     }
 
     /// Sends what is pending without waiting for company (the page is hidden, or `flush()`).
     pub fn hurry(&mut self) {
-        self.hurry = true;
+        self.machine.hurry();
     }
 
     /// Ends the session once everything pending is settled: a `Bye` goes out, then [`Step::Close`].
     pub fn end(&mut self) {
-        self.bye = true;
-        self.hurry = true;
+        self.machine.end();
     }
 
     /// The socket is open; the answer is the `Hello` to send.
     pub fn opened(&mut self, now: Micros) -> Vec<u8> {
-        self.away = None;
-        self.connection = Some(Connection {
-            opened_at: now,
-            heard_at: now,
-            pinged_at: now,
-            heartbeat: BACKOFF_MAX,
-            welcomed: false,
-            granted: 0,
-            sent: None,
-            hello_at: now,
-            keys_sent: 0,
-            flushed_at: 0,
-            said_bye: false,
-        });
-        frames::hello(&self.config, self.queue.first_unsettled(), now)
+        let hello = Hello { resource: &self.resource, token: self.token.as_bytes() };
+        let len = self.machine.opened(hello, now, &mut self.out);
+        self.out[..len].to_vec()
     }
 
     /// The socket is closed or could not be opened; `random` is uniform in [0, 1). The answer is how
     /// long to wait before the next try, or none: the relay does not want this session back, and what
     /// was pending is lost as rejected.
     pub fn closed(&mut self, now: Micros, random: f64) -> Option<Micros> {
-        let stable = self.connection.take().is_some_and(|it| now.saturating_sub(it.opened_at) >= STABLE);
-        self.queue.rewind();
-        if stable {
-            self.attempts = 0;
-        }
-        match self.away.take() {
-            Some(Away::Never) => {
-                self.queue.abandon(LostReason::Rejected);
-                None
-            }
-            Some(Away::Back { after, jitter }) => Some(after + scale(jitter, random)),
-            None => {
-                // Full jitter: uniform between nothing and the bound, so that the clients of one relay
-                // come back spread out however they were cut off.
-                let bound = BACKOFF_BASE.saturating_mul(1 << self.attempts.min(16)).min(BACKOFF_MAX);
-                self.attempts += 1;
-                Some(scale(bound, random))
-            }
-        }
+        self.machine.closed(now, random)
     }
 
     /// Gives up for good: everything pending is lost under `reason`.
     pub fn abandon(&mut self, reason: LostReason) {
-        self.connection = None;
-        self.queue.abandon(reason);
+        self.machine.abandon(reason);
     }
 
     /// Takes one frame from the relay.
@@ -257,110 +224,102 @@ impl Emitter {
     /// # Errors
     /// [`Malformed`] when the bytes are not a frame; the shell closes the socket.
     pub fn receive(&mut self, frame: &[u8], now: Micros) -> Result<Event, Malformed> {
-        let frame = frames::decode(frame)?;
-        let Some(connection) = &mut self.connection else { return Ok(Event::Continue) };
-        connection.heard_at = now;
-        match frame {
-            ServerFrame::Welcome { next_seq, credit, limits: offered, heartbeat, times, rejected } => {
-                connection.welcomed = true;
-                connection.heartbeat = heartbeat;
-                self.offered = offered;
-                self.offered.credit = credit;
-                if self.restored {
-                    self.queue.begin_at(next_seq);
-                }
-                let sent_at = connection.hello_at;
-                self.clock.sample(exchange(sent_at, times, now));
-                self.settle(next_seq, credit, &rejected);
-            }
-            ServerFrame::Ack { next_seq, credit, times, rejected } => {
-                if let Some((_, sent_at)) = connection.sent.take_if(|(end, _)| *end <= next_seq) {
-                    self.clock.sample(exchange(sent_at, times, now));
-                }
-                self.settle(next_seq, credit, &rejected);
-            }
-            ServerFrame::Pong { client_time, times } => {
-                self.clock.sample(exchange(client_time, times, now));
-            }
-            ServerFrame::GoAway { final_: true, message, .. } => {
-                self.away = Some(Away::Never);
-                return Ok(Event::GoAway(message));
-            }
-            ServerFrame::GoAway { reconnect_after, jitter, message, .. } => {
-                self.away = Some(Away::Back { after: reconnect_after, jitter });
-                return Ok(Event::GoAway(message));
-            }
-            ServerFrame::Unknown => {}
-        }
-        Ok(Event::Continue)
-    }
-
-    fn settle(&mut self, next_seq: u64, credit: u64, rejected: &[Rejected]) {
-        let settled = self.queue.settle(next_seq, rejected);
-        if let Some(connection) = &mut self.connection {
-            connection.granted = connection.granted.max(settled.saturating_add(credit));
-        }
+        Ok(match self.machine.receive(frame, now)? {
+            machine::Heard::Continue => Event::Continue,
+            machine::Heard::GoAway(message) => Event::GoAway(String::from_utf8_lossy(message).into_owned()),
+        })
     }
 
     /// What to do now.
     pub fn step(&mut self, now: Micros) -> Step {
-        let Some(connection) = &mut self.connection else { return Step::Wait(None) };
-        // A clock that was set back does not make a silent relay look alive for longer.
-        connection.heard_at = connection.heard_at.min(now);
-        connection.pinged_at = connection.pinged_at.min(now);
-        let silent_at = connection.heard_at.saturating_add(connection.heartbeat.saturating_mul(2));
-        if now >= silent_at {
-            return Step::Close;
+        match self.machine.step(now, &mut self.out) {
+            machine::Step::Send(len) => Step::Send(self.out[..len].to_vec()),
+            machine::Step::Close => Step::Close,
+            machine::Step::Wait(at) => Step::Wait((at < Micros::MAX).then_some(at)),
         }
-        if !connection.welcomed {
-            return Step::Wait(Some(silent_at));
+    }
+
+    /// What is pending as the body of a last request (PROTOCOL.md, section 11) of at most `bytes` bytes;
+    /// none when there is nothing to say. See [`Machine::last_request`].
+    pub fn last_request(&mut self, bytes: usize, for_good: bool, now: Micros) -> Option<Vec<u8>> {
+        let hello = Hello { resource: &self.resource, token: self.token.as_bytes() };
+        let len = self.machine.last_request(hello, bytes, for_good, now, &mut self.out);
+        (len > 0).then(|| self.out[..len].to_vec())
+    }
+
+    /// What was made since the last call, as a `Batch` frame to keep where it outlives the page: ask again
+    /// until there is none. [`Emitter::restore`] takes such frames, with the keys, once the page is gone.
+    pub fn journal(&mut self) -> Option<Vec<u8>> {
+        let len = self.machine.journal(&mut self.out);
+        (len > 0).then(|| self.out[..len].to_vec())
+    }
+
+    /// A session that an earlier page left: `frames` are what `journal` gave there, in that order. Of the
+    /// oldest, settled ones may be missing, and any of the newest. What is missing in the middle is lost as
+    /// `page_closed`.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the bytes are not what `journal` gave, or the keys are none.
+    pub fn restore(config: Config, keys: Vec<Box<str>>, frames: &[&[u8]]) -> Result<Self, Malformed> {
+        if keys.len() > KEYS || !keys.iter().all(|key| (1..=KEY_BYTES).contains(&key.len())) {
+            return Err(Malformed::BadRange);
         }
-        connection.flushed_at = connection.flushed_at.min(now);
-        let flush_at = self.queue.flush_at(connection.granted, self.hurry, connection.flushed_at, now);
-        if flush_at.is_some_and(|at| at <= now) {
-            connection.flushed_at = now;
-            let room = self.offered.room();
-            let new_keys = &self.keys[connection.keys_sent..];
-            let new_keys = &new_keys[..room.keys(new_keys)];
-            connection.keys_sent += new_keys.len();
-            let allowance = Allowance {
-                granted: connection.granted,
-                updates: self.offered.batch_updates,
-                keys: connection.keys_sent,
-                room,
-            };
-            let sent = self.queue.sent();
-            let batch = self.queue.batch(allowance, room.updates);
-            // Only the newest frame that will be acknowledged is timed: no later one delays its answer.
-            if batch.end > sent {
-                connection.sent = Some((batch.end, now));
-            }
-            return Step::Send(frames::batch(&batch, new_keys, self.clock.offset()));
+        let mut emitter =
+            Self::restore_at(config, frames.first().map_or(Ok(0), |frame| first_number(frame))?);
+        for key in &keys {
+            emitter.machine.intern(key.as_bytes());
         }
-        if self.queue.all_sent() {
-            self.hurry = self.bye;
-            if self.bye && self.queue.all_settled() {
-                if connection.said_bye {
-                    return Step::Close;
-                }
-                connection.said_bye = true;
-                return Step::Send(frames::bye(self.queue.created()));
-            }
+        emitter.keys = keys;
+        for frame in frames {
+            emitter.machine.restore(frame)?;
         }
-        let ping_at = connection.heard_at.max(connection.pinged_at).saturating_add(connection.heartbeat);
-        if now >= ping_at {
-            connection.pinged_at = now;
-            return Step::Send(frames::ping(now));
-        }
-        let wake = ping_at.min(silent_at);
-        Step::Wait(Some(flush_at.map_or(wake, |at| at.min(wake))))
+        Ok(emitter)
+    }
+
+    /// A session of which an earlier page left a note alone: every number below `settled` is settled.
+    pub fn restore_at(config: Config, settled: u64) -> Self {
+        let mut emitter = Self::new(config);
+        emitter.machine.restore_at(settled);
+        emitter
+    }
+
+    /// Everything that was not sent on this connection is lost under `reason`, and the relay will be told.
+    pub fn give_up(&mut self, reason: LostReason) {
+        self.machine.give_up(reason);
     }
 }
 
-fn exchange(client_sent: Micros, times: Times, client_received: Micros) -> Exchange {
-    Exchange { client_sent, relay_received: times.received_at, relay_sent: times.sent_at, client_received }
+/// The lowest number in a frame of a journal.
+fn first_number(frame: &[u8]) -> Result<u64, Malformed> {
+    let Ok(ClientFrame { frame: Some(Frame::Batch(batch)) }) = ClientFrame::decode(frame) else {
+        return Err(Malformed::NoBatch);
+    };
+    let lost = batch.lost.iter().map(|range| range.first);
+    Ok(lost.chain((!batch.updates.is_empty()).then_some(batch.first_seq)).min().unwrap_or(0))
 }
 
-fn scale(bound: Micros, random: f64) -> Micros {
-    (bound as f64 * random.clamp(0.0, 1.0)) as Micros
+/// Memory of a native program.
+#[derive(Debug, Default)]
+struct Heap {
+    keys: Vec<u8>,
+    log: Vec<u8>,
+}
+
+impl Memory for Heap {
+    fn keys(&mut self) -> &mut [u8] {
+        if self.keys.is_empty() {
+            self.keys = vec![0; KEYS_BYTES];
+        }
+        &mut self.keys
+    }
+
+    fn log(&mut self) -> &mut [u8] {
+        &mut self.log
+    }
+
+    fn grow(&mut self, len: usize) -> bool {
+        // As much again, so that bytes are seldom copied.
+        self.log.resize(len.max(2 * self.log.len()), 0);
+        true
+    }
 }

@@ -2,14 +2,18 @@
 //!
 //! Position *p* of a session's id stream is the 32 bytes from offset 32·*p* of the `ChaCha12` key stream
 //! under the session's seed (64-bit block counter, nonce zero: the original variant of D. J.
-//! Bernstein): 16 bytes of trace id, 8 of span id, 8 unused. Both ends compute it with this code, so
-//! 24 random bytes an update stay off the wire, and a client cannot choose somebody else's ids.
+//! Bernstein): 16 bytes of trace id, 8 of span id, 8 unused. Both ends compute it, so 24 random bytes an
+//! update stay off the wire, and a client cannot choose somebody else's ids.
 
+#[cfg(feature = "relay")]
 use crate::IdSeed;
+#[cfg(feature = "relay")]
 use chacha20::ChaCha12Rng;
+#[cfg(feature = "relay")]
 use chacha20::rand_core::{Rng, SeedableRng};
 
 /// Words of 32 bits at one position; half a `ChaCha` block, so that no position straddles two.
+#[cfg(feature = "relay")]
 const WORDS: u64 = 8;
 
 /// The ids of one position. `trace_id` is used only where the span is a root.
@@ -21,7 +25,17 @@ pub struct Ids {
     pub span_id: [u8; 8],
 }
 
+impl Ids {
+    /// From the 32 bytes of a position.
+    pub(crate) fn from_stream(bytes: &[u8; 32]) -> Self {
+        let [trace @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = *bytes;
+        let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, span @ .., _, _, _, _, _, _, _, _] = *bytes;
+        Self { trace_id: nonzero(trace), span_id: nonzero(span) }
+    }
+}
+
 /// The id stream of one session.
+#[cfg(feature = "relay")]
 #[derive(Debug)]
 pub struct IdStream {
     cipher: ChaCha12Rng,
@@ -29,6 +43,7 @@ pub struct IdStream {
     next: Option<u64>,
 }
 
+#[cfg(feature = "relay")]
 impl IdStream {
     /// The stream under `seed`.
     pub fn new(seed: IdSeed) -> Self {
@@ -43,9 +58,7 @@ impl IdStream {
         self.next = position.checked_add(1);
         let mut bytes = [0; 4 * WORDS as usize];
         self.cipher.fill_bytes(&mut bytes);
-        let [trace @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = bytes;
-        let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, span @ .., _, _, _, _, _, _, _, _] = bytes;
-        Ids { trace_id: nonzero(trace), span_id: nonzero(span) }
+        Ids::from_stream(&bytes)
     }
 }
 

@@ -2,15 +2,19 @@
 //!
 //! `PROTOCOL.md` is the normative text. The two session machines are sans-I/O: time goes in as
 //! microseconds since the Unix epoch ([`Micros`]), bytes go in and come out, and whoever owns the
-//! socket does the rest. The browser's half ([`emitter`]) encodes by hand, because a module that
-//! people download must be small; the relay's half ([`relay`]) decodes with prost.
+//! socket does the rest. The browser's half ([`machine`]) encodes by hand and needs neither the standard library
+//! nor an allocator, because a module that people download must be small; [`emitter`] is the same for native
+//! programs. The relay's half ([`relay`]) decodes with prost.
+
+#![cfg_attr(not(feature = "relay"), no_std)]
 
 pub mod clock;
 mod decode;
+#[cfg(feature = "relay")]
 pub mod emitter;
-mod encode;
 pub mod ids;
 pub mod limits;
+pub mod machine;
 #[cfg(feature = "relay")]
 pub mod proto;
 #[cfg(feature = "relay")]
@@ -29,6 +33,7 @@ pub type SessionId = [u8; 16];
 pub type IdSeed = [u8; 32];
 
 /// A W3C trace context: the parent of an update's span.
+#[cfg(feature = "relay")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParentContext {
     /// 16 bytes, not all zero.
@@ -58,17 +63,20 @@ pub enum LostReason {
     Rejected = 5,
     /// The emitter itself failed (no WebAssembly, a trap).
     EmitterFailed = 6,
+    /// The page died without a word; the next page of the origin found its note.
+    PageKilled = 7,
 }
 
 impl LostReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::QueueFull,
         Self::TooLarge,
         Self::NotSerializable,
         Self::PageClosed,
         Self::Rejected,
         Self::EmitterFailed,
+        Self::PageKilled,
     ];
 
     /// The name under which it is counted everywhere: in `stats()`, on the bus, in metrics.
@@ -80,8 +88,18 @@ impl LostReason {
             Self::PageClosed => "page_closed",
             Self::Rejected => "rejected",
             Self::EmitterFailed => "emitter_failed",
+            Self::PageKilled => "page_killed",
         }
     }
+}
+
+/// What an update's value lacks. The numbers are those of `Omitted` in the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Omitted {
+    /// All of it: JSON cannot hold it.
+    Value = 1,
+    /// Parts that JSON cannot hold, which stand as `JSON.stringify` leaves them.
+    Parts = 2,
 }
 
 /// Updates `first` to `last`, both included, which will never be sent.

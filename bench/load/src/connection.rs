@@ -154,6 +154,7 @@ impl Connection {
                     start: now,
                     duration: 1,
                     value: Some(&value),
+                    altered: false,
                     error: None,
                     parent: None,
                     position,

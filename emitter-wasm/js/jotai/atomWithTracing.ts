@@ -1,5 +1,5 @@
 import { atom, type PrimitiveAtom } from 'jotai/vanilla';
-import { openSpan } from '../openSpan.js';
+import { openSpan } from '../write/openSpan.js';
 import type { Outcome } from './Outcome.js';
 import { watch } from './watch.js';
 

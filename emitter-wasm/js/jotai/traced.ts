@@ -1,7 +1,7 @@
 import type { Setter, WritableAtom } from 'jotai/vanilla';
-import { openSpan, within } from '../openSpan.js';
-import type { Span } from '../Span.js';
-import { toJson } from '../toJson.js';
+import { openSpan, within } from '../write/openSpan.js';
+import type { Span } from '../write/Span.js';
+import { toJson } from '../write/toJson.js';
 import { watch } from './watch.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: nothing else takes every writable atom, as in Jotai's own types.

@@ -45,6 +45,7 @@ fuzz_target!(|data: &[u8]| {
                 start: NOW,
                 duration: 1,
                 value: Some(&value),
+                altered: false,
                 error: None,
                 parent: None,
                 position,

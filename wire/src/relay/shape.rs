@@ -2,7 +2,7 @@
 //! wire and two hundred in memory.
 
 use super::{Limits, Violation, limit};
-use crate::decode::{Content, Fields, Malformed, oneof};
+use crate::decode::{Fields, Malformed, oneof};
 use crate::limits;
 
 /// Field numbers of `ClientFrame` with lists inside.
@@ -16,11 +16,9 @@ pub(super) fn check(frame: &[u8], offered: &Limits) -> Result<(), Violation> {
             limit("batch.new_keys", limits::KEYS, count(batch, 3)?)?;
             limit("batch.updates", offered.batch_updates, count(batch, 4)?)?;
             limit("batch.lost", limits::BATCH_LOST, count(batch, 5)?)?;
-            for update in Fields(batch) {
-                let update = update?;
-                if let (4, Content::Bytes(update)) = (update.number, update.content) {
-                    limit("update.attributes", limits::ATTRIBUTES, count(update, 7)?)?;
-                }
+            // Read to its end above.
+            for update in Fields::new(batch).filter(|field| field.number == 4) {
+                limit("update.attributes", limits::ATTRIBUTES, count(update.bytes.unwrap_or_default(), 7)?)?;
             }
             Ok(())
         }
@@ -29,9 +27,7 @@ pub(super) fn check(frame: &[u8], offered: &Limits) -> Result<(), Violation> {
 }
 
 fn count(message: &[u8], number: u64) -> Result<usize, Malformed> {
-    let mut count = 0;
-    for field in Fields(message) {
-        count += usize::from(field?.number == number);
-    }
-    Ok(count)
+    let mut fields = Fields::new(message);
+    let count = fields.by_ref().filter(|field| field.number == number).count();
+    fields.finish().map(|()| count)
 }

@@ -225,6 +225,7 @@ proptest! {
                 start: write.start,
                 duration: write.duration,
                 value: write.value.as_deref(),
+                altered: false,
                 error: write.error.as_ref().map(|(kind, message)| (kind.as_str(), message.as_str())),
                 parent: write.parent.as_ref(),
                 position: write.position,

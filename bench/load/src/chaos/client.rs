@@ -162,6 +162,7 @@ impl Client {
                             start: now,
                             duration: 1,
                             value: Some(&value),
+                            altered: false,
                             error: None,
                             parent: None,
                             position,

@@ -85,6 +85,7 @@ impl World {
                 start: now,
                 duration: self.rng.below(1_000),
                 value: value.as_deref(),
+                altered: false,
                 error: None,
                 parent: None,
                 position: seq,
