@@ -6,6 +6,7 @@ import { createRoot } from 'react-dom/client';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { startWithPeer } from '../peer/startWithPeer.ts';
 import { unhandledRejections } from '../peer/unhandledRejections.ts';
+import { allReported, rejectionEvents } from './transparent/rejectionEvents.ts';
 
 Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true });
 
@@ -207,6 +208,21 @@ describe('a promise', () => {
     createStore().set(atomWithTracing<unknown>('dish', undefined), Promise.reject(error));
     expect((await peer.updatesUntil(1))[0]?.error).toEqual({ type: 'TypeError', message: 'sold out' });
     expect(unhandled()).toEqual([error]);
+  });
+
+  test('that nobody handles is recorded when the page reports it: nothing waits for a timer', async () => {
+    const { emitter } = await startWithPeer();
+    const events = rejectionEvents(() => {});
+    const realTimeout = globalThis.setTimeout;
+    vi.useFakeTimers({ toFake: ['setTimeout'] });
+    onTestFinished(() => {
+      vi.runOnlyPendingTimers();
+      vi.useRealTimers();
+      events.stop();
+    });
+    createStore().set(atomWithTracing<unknown>('dish', undefined), Promise.reject(new Error('sold out')));
+    await allReported(realTimeout);
+    expect(emitter.stats().created).toBe(1);
   });
 
   test('that nobody takes up is recorded with what it settled to, as a write that took no time', async () => {

@@ -21,6 +21,17 @@ const ways: Record<string, (kind: Kind, store: Store) => Way> = {
     };
     return { give, again: give };
   },
+  'a value, and in an argument, too': (kind, store) => {
+    const give = (promise: Promise<unknown>) => {
+      const valueAtom = kind.primitive<unknown>(undefined);
+      store.set(valueAtom, promise);
+      const argumentAtom = kind.writable(atom(null, (_get, _set, _argument: unknown) => {}));
+      store.set(argumentAtom, promise);
+      store.set(argumentAtom, { nested: [promise] });
+      return promise;
+    };
+    return { give, again: give };
+  },
   'a write’s result': (kind, store) => {
     const give = (promise: Promise<unknown>) => store.set(kind.writable(atom(null, () => promise)));
     return { give, again: give };
