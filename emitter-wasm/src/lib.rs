@@ -12,8 +12,10 @@ mod memory;
 mod texts;
 
 use atomwire_wire::LostReason;
-use atomwire_wire::machine::{Heard, Hello, Key, Machine, Parent, Settings, Step, Update, WhenFull};
-use memory::{Areas, Linear, SESSION};
+use atomwire_wire::machine::{
+    Heard, Hello, IDS, IDS_BYTES, INPUT, Key, LOG, Machine, Memory, OUTPUT, Parent, Step, Text, Update, WhenFull,
+};
+use memory::{Linear, SESSION, address};
 use texts::{Texts, unhex};
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -28,71 +30,42 @@ impl Session {
 }
 
 /// The address of what JavaScript writes: room for the largest frame, and for the largest value with all that stands
-/// beside it.
+/// beside it. Asked for before everything else, since it sees to the memory for all of it; 0 where there is none.
 #[wasm_bindgen]
 pub fn input() -> u32 {
-    SESSION.with(|_, areas| areas.input.as_ptr() as u32)
+    SESSION.with(|session| if session.machine.memory().grow(LOG) { address(INPUT) } else { 0 })
 }
 
 /// The address of what JavaScript reads: room for the largest frame.
 #[wasm_bindgen]
 pub fn output() -> u32 {
-    SESSION.with(|_, areas| areas.output.as_ptr() as u32)
+    address(OUTPUT)
 }
 
 /// Begins a session, whose identity stands at [`input`]: its id, 16 bytes, and its seed, 32. `max_updates` and
 /// `max_bytes` may be pending; `drop_oldest` says what is lost beyond that.
 #[wasm_bindgen]
 pub fn start(max_updates: u32, max_bytes: u32, drop_oldest: bool) {
-    SESSION.with(|session, areas| {
-        // Tests have one instance for all their sessions.
-        #[cfg(feature = "std")]
-        {
-            *session = Session::NEW;
-        }
-        let (Some((id, rest)), when_full) = (
-            areas.input.split_first_chunk(),
-            if drop_oldest { WhenFull::DropOldest } else { WhenFull::DropNewest },
-        ) else {
-            return;
-        };
-        let Some(seed) = rest.first_chunk() else { return };
-        session.machine.start(Settings {
-            session_id: *id,
-            id_seed: *seed,
-            queue_updates: max_updates as usize,
-            queue_bytes: max_bytes as usize,
-            when_full,
-        });
-    });
+    let when_full = if drop_oldest { WhenFull::DropOldest } else { WhenFull::DropNewest };
+    SESSION.with(|session| session.machine.start(max_updates as usize, max_bytes as usize, when_full));
 }
 
 /// The index of a new key, `length` bytes of UTF-8 at [`input`]; -1 once the table is full, and for one that is none
 /// (empty, or beyond 256 bytes). Such a key goes in full with each [`push`].
 #[wasm_bindgen]
 pub fn intern(length: u32) -> i32 {
-    SESSION
-        .with(|session, areas| session.machine.intern(areas.taken(length)).map_or(-1, |index| index as i32))
+    SESSION.with(|session| session.machine.intern(length as usize).map_or(-1, |index| index as i32))
 }
 
 /// The texts of the next pushes stand at [`input`], one after the other: `bytes` of UTF-8, `units` of UTF-16.
 #[wasm_bindgen]
 pub fn texts(bytes: u32, units: u32) {
-    SESSION.with(|session, _| session.texts = Texts::new(bytes == units));
+    SESSION.with(|session| session.texts = Texts::new(bytes == units));
 }
-
-/// The address of what JavaScript writes for each [`push`]: [`NUMBERS`] doubles.
-#[wasm_bindgen]
-pub fn numbers() -> u32 {
-    SESSION.with(|_, areas| areas.numbers.as_ptr() as u32)
-}
-
-/// What an update is made of, beside its texts.
-const NUMBERS: usize = 13;
 
 /// Takes one atom write. Its texts are the next of those that [`texts`] told of, in this order, each with its length
 /// in units of UTF-16: the key, unless it has an index; error type and message, of a write that failed; the app's own
-/// span above as W3C writes it; and the value, unless JSON cannot hold it. Its numbers stand at [`numbers`]:
+/// span above as W3C writes it; and the value, unless JSON cannot hold it. Its numbers stand at [`output`], as doubles:
 ///
 /// - 0: the key's index, as [`intern`] gave it, or -1; 1: the key's units.
 /// - 2: the error type's units, or -1 of a write that did not fail; 3: the error message's.
@@ -103,54 +76,58 @@ const NUMBERS: usize = 13;
 /// - 11, 12: positions of the trace's first span and of this span's parent; -1 where that is not in this session.
 #[wasm_bindgen]
 pub fn push() {
-    SESSION.with(|Session { machine, texts }, areas| {
-        let [key, key_units, type_units, message_units, above, value_units, altered, position, rest @ ..] =
-            *areas.numbers;
-        let [start, duration, now, root, parent] = rest;
-        let mut text = |units: f64| texts.take(areas.input, units as usize);
-        let key = if key < 0.0 { Key::Inline(text(key_units)) } else { Key::Index(key as u32) };
-        let error = (type_units >= 0.0).then(|| (text(type_units), text(message_units)));
-        let above = (above > 0.0).then(|| text(TRACEPARENT));
-        let value = (value_units >= 0.0).then(|| text(value_units));
+    SESSION.with(|Session { machine, texts }| {
+        let number = |machine: &Machine<Linear>, at: usize| f64::from_bits(machine.word(OUTPUT + 8 * at));
+        let mut text = |at: usize| texts.take(machine, number(machine, at) as usize);
+        let key = number(machine, 0);
+        let key = if key < 0.0 { Key::Inline(text(1)) } else { Key::Index(key as u32) };
+        let error = (number(machine, 2) >= 0.0).then(|| (text(2), text(3)));
+        let above = (number(machine, 4) > 0.0).then(|| texts.take(machine, TRACEPARENT).at);
+        let mut text = |at: usize| texts.take(machine, number(machine, at) as usize);
+        let value = (number(machine, 5) >= 0.0).then(|| text(5));
         let update = Update {
             key,
-            start: start as u64,
-            duration: duration as u64,
+            start: number(machine, 8) as u64,
+            duration: number(machine, 9) as u64,
             value,
-            altered: altered > 0.0,
+            altered: number(machine, 6) > 0.0,
             error,
-            parent: parent_of(machine, above, root, parent),
-            position: position as u64,
+            parent: parent_of(machine, above, number(machine, 11), number(machine, 12)),
+            position: number(machine, 7) as u64,
         };
-        machine.push(&update, now as u64);
+        let now = number(machine, 10) as u64;
+        machine.push(&update, now);
     });
 }
 
 /// The length of W3C's `traceparent`: `00-<trace id>-<span id>-<flags>`.
-const TRACEPARENT: f64 = 55.0;
+const TRACEPARENT: usize = 55;
 
 /// A parent in this session inherits what stands above it; without anything above, the trace is ours.
-fn parent_of(
-    machine: &Machine<Linear>,
-    above: Option<&[u8]>,
-    root: f64,
-    parent: f64,
-) -> Option<Parent<'static>> {
+fn parent_of(machine: &mut Machine<Linear>, above: Option<usize>, root: f64, parent: f64) -> Option<Parent> {
     let local = parent >= 0.0;
     if above.is_none() && !local {
         return None;
     }
-    let mut it =
-        Parent { trace_id: [0; 16], span_id: [0; 8], flags: 0, tracestate: &[], local: above.is_none() };
-    if let Some(text) = above {
-        unhex(text, 3, &mut it.trace_id);
-        unhex(text, 36, &mut it.span_id);
-        unhex(text, 53, core::slice::from_mut(&mut it.flags));
+    let mut it = Parent {
+        trace_id: IDS,
+        span_id: IDS + 16,
+        flags: 0,
+        tracestate: Text::default(),
+        local: above.is_none(),
+    };
+    if let Some(at) = above {
+        for (word, digits) in [3, 19, 36].into_iter().enumerate() {
+            let word_of = unhex(machine, at + digits, 16).swap_bytes();
+            machine.set_word(IDS + 8 * word, word_of);
+        }
+        it.flags = unhex(machine, at + 53, 2) as u8;
     } else {
-        it.trace_id = machine.ids(root as u64).trace_id;
+        machine.write_ids(root as u64, IDS);
     }
     if local {
-        it.span_id = machine.ids(parent as u64).span_id;
+        machine.write_ids(parent as u64, IDS + IDS_BYTES);
+        it.span_id += IDS_BYTES;
     }
     Some(it)
 }
@@ -158,64 +135,43 @@ fn parent_of(
 /// Creates `count` updates that are lost already, for a reason by its number in the protocol.
 #[wasm_bindgen]
 pub fn lose(count: f64, reason: u32) {
-    SESSION.with(|session, _| session.machine.lose(count as u64, reason_of(reason)));
-}
-
-fn reason_of(number: u32) -> LostReason {
-    LostReason::ALL.into_iter().find(|reason| *reason as u32 == number).unwrap_or(LostReason::EmitterFailed)
+    SESSION.with(|session| session.machine.lose(count as u64, LostReason::of(reason.into())));
 }
 
 /// Writes the ids at a position to [`output`]: 16 bytes of trace id, 8 of span id.
 #[wasm_bindgen]
 pub fn ids(position: f64) {
-    SESSION.with(|session, areas| {
-        let ids = session.machine.ids(position as u64);
-        areas.put(0, &ids.trace_id);
-        areas.put(ids.trace_id.len(), &ids.span_id);
-    });
+    SESSION.with(|session| session.machine.write_ids(position as u64, OUTPUT));
 }
 
 /// A number of the account: 0 the number after the newest, 1 acknowledged, 2 pending, 3 to 9 lost, by reason in the
 /// order of their numbers, 10 the number below which all is settled, 11 the first number that this instance knows of.
 #[wasm_bindgen]
 pub fn count(which: u32) -> f64 {
-    SESSION.with(|session, _| {
-        let stats = session.machine.stats();
-        let count = match which {
-            0 => session.machine.created(),
-            1 => stats.acknowledged,
-            2 => stats.pending,
-            10 => session.machine.settled(),
-            11 => session.machine.created() - stats.created,
-            _ => stats.lost.get((which as usize).wrapping_sub(3)).copied().unwrap_or(0),
-        };
-        count as f64
-    })
+    SESSION.with(|session| session.machine.number_of(which as usize) as f64)
 }
 
 /// The socket is open: the `Hello` to send stands at [`output`], and the answer is its length. At [`input`] stand
 /// OpenTelemetry resource attributes, keys and values alternating with a NUL after each, then the token.
 #[wasm_bindgen]
 pub fn opened(now: f64, resource_bytes: u32, token_bytes: u32) -> u32 {
-    SESSION.with(|session, Areas { input, output, .. }| {
-        session.machine.opened(hello(input, resource_bytes, token_bytes), now as u64, output) as u32
-    })
+    SESSION.with(|session| session.machine.opened(hello(resource_bytes, token_bytes), now as u64) as u32)
 }
 
-fn hello(input: &[u8], resource_bytes: u32, token_bytes: u32) -> Hello<'_> {
-    let (resource, rest) = input.split_at_checked(resource_bytes as usize).unwrap_or((input, &[]));
-    Hello { resource, token: rest.get(..token_bytes as usize).unwrap_or(&[]) }
+fn hello(resource_bytes: u32, token_bytes: u32) -> Hello {
+    let resource = Text { at: INPUT, len: resource_bytes as usize };
+    Hello { resource, token: Text { at: INPUT + resource.len, len: token_bytes as usize } }
 }
 
 /// Takes a frame from the relay, `length` bytes at [`input`]. 0: ask for the next step. Below: it is malformed (the
 /// number says how), close. Above: the relay goes away and says why in one byte less, which stand at [`output`].
 #[wasm_bindgen]
 pub fn receive(length: u32, now: f64) -> i32 {
-    SESSION.with(|session, areas| match session.machine.receive(areas.taken(length), now as u64) {
+    SESSION.with(|session| match session.machine.receive(length as usize, now as u64) {
         Ok(Heard::Continue) => 0,
         Ok(Heard::GoAway(message)) => {
-            areas.put(0, message);
-            message.len() as i32 + 1
+            session.machine.memory().copy(message.at, OUTPUT, message.len);
+            message.len as i32 + 1
         }
         Err(malformed) => -1 - malformed as i32,
     })
@@ -225,7 +181,7 @@ pub fn receive(length: u32, now: f64) -> i32 {
 /// [`output`], then ask again.
 #[wasm_bindgen]
 pub fn step(now: f64) -> f64 {
-    SESSION.with(|session, areas| match session.machine.step(now as u64, areas.output) {
+    SESSION.with(|session| match session.machine.step(now as u64) {
         Step::Send(length) => -(length as f64),
         Step::Close => 0.0,
         Step::Wait(u64::MAX) => f64::INFINITY,
@@ -237,31 +193,31 @@ pub fn step(now: f64) -> f64 {
 /// -1: the relay does not want this session back, and what was pending is lost as rejected.
 #[wasm_bindgen]
 pub fn closed(now: f64, random: f64) -> f64 {
-    SESSION.with(|session, _| session.machine.closed(now as u64, random).map_or(-1.0, |wait| wait as f64))
+    SESSION.with(|session| session.machine.closed(now as u64, random).map_or(-1.0, |wait| wait as f64))
 }
 
 /// Sends what is pending without waiting for company; with `end`, and says `Bye` once everything is settled.
 #[wasm_bindgen]
 pub fn hurry(end: bool) {
-    SESSION.with(|session, _| if end { session.machine.end() } else { session.machine.hurry() });
+    SESSION.with(|session| if end { session.machine.end() } else { session.machine.hurry() });
 }
 
 /// The page's clock was set: what was learned of the relay's is void.
 #[wasm_bindgen]
 pub fn clock_jumped() {
-    SESSION.with(|session, _| session.machine.clock_jumped());
+    SESSION.with(|session| session.machine.clock_jumped());
 }
 
 /// Everything pending is lost for good, and nobody hears of it.
 #[wasm_bindgen]
 pub fn abandon(reason: u32) {
-    SESSION.with(|session, _| session.machine.abandon(reason_of(reason)));
+    SESSION.with(|session| session.machine.abandon(LostReason::of(reason.into())));
 }
 
 /// Everything that was not sent on this connection is lost, and the relay will be told.
 #[wasm_bindgen]
 pub fn give_up(reason: u32) {
-    SESSION.with(|session, _| session.machine.give_up(reason_of(reason)));
+    SESSION.with(|session| session.machine.give_up(LostReason::of(reason.into())));
 }
 
 /// Writes the body of a last request (PROTOCOL.md, section 11), of at most `bytes` bytes, to [`output`]: its length,
@@ -269,9 +225,9 @@ pub fn give_up(reason: u32) {
 /// does not fit is lost as `page_closed`, and the session ends.
 #[wasm_bindgen]
 pub fn last_request(now: f64, bytes: u32, for_good: bool, resource_bytes: u32, token_bytes: u32) -> u32 {
-    SESSION.with(|session, Areas { input, output, .. }| {
-        let hello = hello(input, resource_bytes, token_bytes);
-        session.machine.last_request(hello, bytes as usize, for_good, now as u64, output) as u32
+    SESSION.with(|session| {
+        let hello = hello(resource_bytes, token_bytes);
+        session.machine.last_request(hello, bytes as usize, for_good, now as u64) as u32
     })
 }
 
@@ -279,18 +235,18 @@ pub fn last_request(now: f64, bytes: u32, for_good: bool, resource_bytes: u32, t
 /// length, 0 when nothing was. Ask again until then.
 #[wasm_bindgen]
 pub fn journal() -> u32 {
-    SESSION.with(|session, areas| session.machine.journal(areas.output) as u32)
+    SESSION.with(|session| session.machine.journal() as u32)
 }
 
 /// Goes on with a session that an earlier page left, all of whose numbers below `base` are settled. Comes after
 /// [`start`] and before everything else; then its keys come in their order, by [`intern`].
 #[wasm_bindgen]
 pub fn restore_at(base: f64) {
-    SESSION.with(|session, _| session.machine.restore_at(base as u64));
+    SESSION.with(|session| session.machine.restore_at(base as u64));
 }
 
 /// Takes a frame that [`journal`] gave, `length` bytes at [`input`], in their order; false when it is none.
 #[wasm_bindgen]
 pub fn restore(length: u32) -> bool {
-    SESSION.with(|session, areas| session.machine.restore(areas.taken(length)).is_ok())
+    SESSION.with(|session| session.machine.restore(length as usize).is_ok())
 }

@@ -2,34 +2,9 @@
 //! out, so that whoever is in is alone.
 #![allow(unsafe_code)]
 
-use crate::{NUMBERS, Session};
-use atomwire_wire::limits::FRAME_BYTES;
-use atomwire_wire::machine::{KEYS_BYTES, Memory};
+use crate::Session;
+use atomwire_wire::machine::Memory;
 use core::cell::UnsafeCell;
-
-/// A frame of the largest size, and room beside it.
-const AREA_BYTES: usize = FRAME_BYTES + 16 * 1024;
-
-/// What crosses between JavaScript and the session.
-pub(crate) struct Areas<'a> {
-    pub(crate) input: &'a [u8],
-    pub(crate) numbers: &'a [f64; NUMBERS],
-    pub(crate) output: &'a mut [u8],
-}
-
-impl<'a> Areas<'a> {
-    /// The first `length` bytes of the input.
-    pub(crate) fn taken(&self, length: u32) -> &'a [u8] {
-        self.input.get(..length as usize).unwrap_or_default()
-    }
-
-    /// Writes to the output.
-    pub(crate) fn put(&mut self, at: usize, bytes: &[u8]) {
-        if let Some(place) = self.output.get_mut(at..).and_then(|tail| tail.get_mut(..bytes.len())) {
-            place.copy_from_slice(bytes);
-        }
-    }
-}
 
 /// What one thread alone uses.
 pub(crate) struct Single<T>(UnsafeCell<T>);
@@ -38,28 +13,16 @@ pub(crate) struct Single<T>(UnsafeCell<T>);
 unsafe impl<T> Sync for Single<T> {}
 
 pub(crate) static SESSION: Single<Session> = Single(UnsafeCell::new(Session::NEW));
-// Apart from it: what is all zeros takes no place in the module.
-static INPUT: Single<[u8; AREA_BYTES]> = Single(UnsafeCell::new([0; AREA_BYTES]));
-static NUMBERS_OF_PUSH: Single<[f64; NUMBERS]> = Single(UnsafeCell::new([0.0; NUMBERS]));
-static OUTPUT: Single<[u8; AREA_BYTES]> = Single(UnsafeCell::new([0; AREA_BYTES]));
-static KEYS: Single<[u8; KEYS_BYTES]> = Single(UnsafeCell::new([0; KEYS_BYTES]));
 
 impl Single<Session> {
-    pub(crate) fn with<T>(&self, call: impl FnOnce(&mut Session, &mut Areas<'_>) -> T) -> T {
+    pub(crate) fn with<T>(&self, call: impl FnOnce(&mut Session) -> T) -> T {
         // SAFETY: one thread, and `call` comes from this crate's exported functions, none of which calls another.
-        // JavaScript touches the areas only while no call runs.
-        unsafe {
-            let areas = &mut Areas {
-                input: &*INPUT.0.get(),
-                numbers: &*NUMBERS_OF_PUSH.0.get(),
-                output: &mut *OUTPUT.0.get(),
-            };
-            call(&mut *self.0.get(), areas)
-        }
+        call(unsafe { &mut *self.0.get() })
     }
 }
 
-/// The log's memory, from the end of what the compiler has placed up to the end of all; its field is how much that is.
+/// The machine's memory, from the end of what the compiler has placed up to the end of all; its field is how much that
+/// is. JavaScript touches it only while no call runs.
 #[cfg(not(feature = "std"))]
 #[derive(Debug)]
 pub(crate) struct Linear(usize);
@@ -67,6 +30,12 @@ pub(crate) struct Linear(usize);
 #[cfg(not(feature = "std"))]
 unsafe extern "C" {
     static __heap_base: u8;
+}
+
+/// What JavaScript knows as the machine's address `at`.
+#[cfg(not(feature = "std"))]
+pub(crate) fn address(at: usize) -> u32 {
+    (&raw const __heap_base as usize + at) as u32
 }
 
 /// Of WebAssembly.
@@ -80,19 +49,20 @@ impl Linear {
 
 #[cfg(not(feature = "std"))]
 impl Memory for Linear {
-    fn keys(&mut self) -> &mut [u8] {
-        // SAFETY: nobody else has the keys, and the answer borrows the only `Linear`.
-        unsafe { &mut *KEYS.0.get() }
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: this module has no allocator, so what lies behind its statics is the machine's alone, and it has
+        // the only `Linear`.
+        unsafe { core::slice::from_raw_parts(&raw const __heap_base, self.0) }
     }
 
-    fn log(&mut self) -> &mut [u8] {
-        // SAFETY: this module has no allocator, so what lies behind its statics is the log's alone.
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above.
         unsafe { core::slice::from_raw_parts_mut((&raw const __heap_base).cast_mut(), self.0) }
     }
 
     fn grow(&mut self, len: usize) -> bool {
         use core::arch::wasm32::{memory_grow, memory_size};
-        let base = &raw const __heap_base as usize;
+        let base = address(0) as usize;
         let pages = (base + len).div_ceil(PAGE_BYTES);
         let more = pages.saturating_sub(memory_size::<0>());
         if more > 0 && memory_grow::<0>(more) == usize::MAX {
@@ -102,19 +72,27 @@ impl Memory for Linear {
         true
     }
 
-    fn shift(bytes: &mut [u8], from: usize, to: usize, len: usize) {
-        if from.max(to) > bytes.len() || len > bytes.len() - from.max(to) {
+    #[inline(never)]
+    fn copy(&mut self, from: usize, to: usize, len: usize) {
+        if from.max(to) > self.0 || len > self.0 - from.max(to) {
             core::arch::wasm32::unreachable();
         }
+        let bytes = self.bytes_mut().as_mut_ptr();
         // SAFETY: both ends lie within the bytes. The library's own way would bring a panic's message along.
-        unsafe { core::ptr::copy(bytes.as_ptr().add(from), bytes.as_mut_ptr().add(to), len) }
+        unsafe { core::ptr::copy(bytes.add(from), bytes.add(to), len) }
     }
 }
 
-/// The log's memory where the standard library's allocator has the heap: in this crate's own tests.
+/// The same where the standard library's allocator has the heap: in this crate's own tests.
 #[cfg(feature = "std")]
 #[derive(Debug)]
 pub(crate) struct Linear(Vec<u8>);
+
+/// Where the machine's address `at` is; the first call of `input` sees to it that there is any.
+#[cfg(feature = "std")]
+pub(crate) fn address(at: usize) -> u32 {
+    SESSION.with(|session| session.machine.memory().0.as_ptr() as usize + at) as u32
+}
 
 #[cfg(feature = "std")]
 impl Linear {
@@ -123,17 +101,16 @@ impl Linear {
 
 #[cfg(feature = "std")]
 impl Memory for Linear {
-    fn keys(&mut self) -> &mut [u8] {
-        // SAFETY: nobody else has the keys, and the answer borrows the only `Linear`.
-        unsafe { &mut *KEYS.0.get() }
+    fn bytes(&self) -> &[u8] {
+        &self.0
     }
 
-    fn log(&mut self) -> &mut [u8] {
+    fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.0
     }
 
     fn grow(&mut self, len: usize) -> bool {
-        self.0.resize(len, 0);
+        self.0.resize(len.max(self.0.len()), 0);
         true
     }
 }

@@ -1,5 +1,8 @@
 //! Texts that JavaScript has encoded all at once: it knows how long each is in UTF-16, not in UTF-8.
 
+use crate::memory::Linear;
+use atomwire_wire::machine::{INPUT, Machine, Text};
+
 /// Where the next text begins.
 pub(crate) struct Texts {
     at: usize,
@@ -8,45 +11,39 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
-    pub(crate) const NONE: Self = Self::new(true);
+    pub(crate) const NONE: Self = Self { at: INPUT, ascii: false };
 
-    pub(crate) const fn new(ascii: bool) -> Self {
-        Self { at: 0, ascii }
+    pub(crate) fn new(ascii: bool) -> Self {
+        Self { ascii, ..Self::NONE }
     }
 
     /// The next text, `units` of UTF-16 long. Asked for five times: it stands in the module once.
     #[inline(never)]
-    pub(crate) fn take<'a>(&mut self, input: &'a [u8], units: usize) -> &'a [u8] {
-        let rest = input.get(self.at..).unwrap_or_default();
-        let mut end = units;
-        if !self.ascii {
-            let mut left = units;
-            end = 0;
-            while left > 0
-                && let Some(first) = rest.get(end)
-            {
-                // By its first byte: how long a character is, and that four bytes are two units.
-                end += 1
-                    + usize::from(*first >= 0xc0)
-                    + usize::from(*first >= 0xe0)
-                    + usize::from(*first >= 0xf0);
-                left = left.saturating_sub(1 + usize::from(*first >= 0xf0));
-            }
+    pub(crate) fn take(&mut self, machine: &Machine<Linear>, mut units: usize) -> Text {
+        let at = self.at;
+        if self.ascii {
+            self.at += units;
+            units = 0;
         }
-        self.at += end;
-        rest.get(..end).unwrap_or(rest)
+        while units > 0 {
+            // By its first byte: how long a character is, and that four bytes are two units.
+            let first = machine.byte_at(self.at);
+            let long = usize::from(first >= 0xf0);
+            self.at += 1 + usize::from(first >= 0xc0) + usize::from(first >= 0xe0) + long;
+            units = units.saturating_sub(1 + long);
+        }
+        Text { at, len: self.at - at }
     }
 }
 
-/// Reads `into` from the hexadecimal digits of `text` from `at` on.
+/// What so many hexadecimal digits at `at` say, sixteen at the most.
 #[inline(never)]
-pub(crate) fn unhex(text: &[u8], at: usize, into: &mut [u8]) {
-    let mut digits = text.iter().skip(at);
-    for byte in into {
-        for _ in 0..2 {
-            let digit = digits.next().copied().unwrap_or_default();
-            // Of `0` to `9` the low four bits are the digit, of letters nine less.
-            *byte = *byte << 4 | (digit & 15) + 9 * (digit >> 6);
-        }
+pub(crate) fn unhex(machine: &Machine<Linear>, at: usize, digits: usize) -> u64 {
+    let mut word = 0_u64;
+    for digit in at..at + digits {
+        let digit = machine.byte_at(digit);
+        // Of `0` to `9` the low four bits are the digit, of letters nine less.
+        word = word << 4 | u64::from((digit & 15) + 9 * (digit >> 6));
     }
+    word
 }

@@ -1,5 +1,5 @@
-//! Protobuf's wire format, read by hand: the browser's half, and the relay's look at a frame's shape
-//! before prost allocates for it.
+//! What can be wrong with a frame, and the relay's look at its shape before prost allocates for it. (The browser's
+//! half reads by address: `machine/reader.rs`.)
 
 /// The bytes are not a frame of this protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +29,7 @@ pub enum Malformed {
 }
 
 /// One field of a message: a number, or bytes. Others (32 and 64 bits, none in this schema) have neither.
+#[cfg(feature = "relay")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Field<'a> {
     pub(crate) number: u64,
@@ -39,12 +40,14 @@ pub(crate) struct Field<'a> {
 }
 
 /// The fields of a message, in the order in which they stand, up to the end or the first fault.
+#[cfg(feature = "relay")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fields<'a> {
     rest: &'a [u8],
     fault: Option<Malformed>,
 }
 
+#[cfg(feature = "relay")]
 impl<'a> Fields<'a> {
     pub(crate) fn new(message: &'a [u8]) -> Self {
         Self { rest: message, fault: None }
@@ -82,6 +85,7 @@ impl<'a> Fields<'a> {
     }
 }
 
+#[cfg(feature = "relay")]
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
@@ -116,6 +120,7 @@ impl<'a> Iterator for Fields<'a> {
 
 /// The message in a frame: its field number and content. There is exactly one. Of several of one kind
 /// protobuf would make one, and with them what was counted in each alone.
+#[cfg(feature = "relay")]
 pub(crate) fn oneof(frame: &[u8]) -> Result<(u64, &[u8]), Malformed> {
     let mut fields = Fields::new(frame);
     let Some(field) = fields.next() else { return Err(fields.fault.unwrap_or(Malformed::Empty)) };
@@ -124,35 +129,4 @@ pub(crate) fn oneof(frame: &[u8]) -> Result<(u64, &[u8]), Malformed> {
     }
     fields.finish()?;
     field.bytes.map(|bytes| (field.number, bytes)).ok_or(Malformed::NoBytes)
-}
-
-/// The fields of a message by their numbers, which are below 8: of several of one number the last, as protobuf has
-/// it. A field of another type than it should have is one of a later version.
-#[derive(Debug, Default)]
-pub(crate) struct Scanned<'a> {
-    pub(crate) numbers: [u64; 8],
-    pub(crate) bytes: [&'a [u8]; 8],
-}
-
-impl<'a> Scanned<'a> {
-    pub(crate) fn read(&mut self, message: &'a [u8]) -> Result<(), Malformed> {
-        let mut fields = Fields::new(message);
-        while let Some(Field { number, value, bytes }) = fields.next() {
-            if number < 8 {
-                let place = number as usize % 8;
-                match bytes {
-                    Some(bytes) => self.bytes[place] = bytes,
-                    None => self.numbers[place] = value,
-                }
-            }
-        }
-        fields.finish()
-    }
-
-    /// The numbers of a message that has nothing else.
-    pub(crate) fn numbers(message: &'a [u8]) -> Result<[u64; 8], Malformed> {
-        let mut scanned = Self::default();
-        scanned.read(message)?;
-        Ok(scanned.numbers)
-    }
 }

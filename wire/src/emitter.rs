@@ -3,13 +3,15 @@
 
 use crate::clock::Offset;
 use crate::ids::Ids;
-use crate::limits::{FRAME_BYTES, KEY_BYTES, KEYS};
-use crate::machine::{self, Hello, KEYS_BYTES, Machine, Memory, Parent, Settings, Update};
+use crate::limits::{KEY_BYTES, KEYS};
+use crate::machine::{
+    self, AREA_BYTES, Hello, IDS, INPUT, LOG, Machine, Memory, OUTPUT, Parent, Text, Update,
+};
 use crate::proto::{ClientFrame, client_frame::Frame};
 use crate::{IdSeed, LostReason, Micros, ParentContext, SessionId};
 use prost::Message;
 
-pub use crate::machine::{FLUSH_AGE, GATHER, Malformed, Stats, WhenFull};
+pub use crate::machine::{GATHER, FLUSH_AGE, Malformed, Stats, WhenFull};
 
 /// What a session is made of.
 #[derive(Debug, Clone)]
@@ -80,9 +82,6 @@ pub enum Event {
     GoAway(String),
 }
 
-/// What a machine writes to: the largest frame, or request, and some more.
-const OUT_BYTES: usize = FRAME_BYTES + 16 * 1024;
-
 /// The emitter's end of a session.
 #[derive(Debug)]
 pub struct Emitter {
@@ -90,29 +89,16 @@ pub struct Emitter {
     resource: Vec<u8>,
     token: String,
     keys: Vec<Box<str>>,
-    out: Vec<u8>,
 }
 
 impl Emitter {
     /// A session that has not connected yet.
     pub fn new(config: Config) -> Self {
-        let mut machine = Machine::new(Heap::default());
-        machine.start(Settings {
-            session_id: config.session_id,
-            id_seed: config.id_seed,
-            queue_updates: config.queue_updates,
-            queue_bytes: config.queue_bytes,
-            when_full: config.when_full,
-        });
-        let resource =
-            config.resource.iter().flat_map(|(key, value)| [key, "\0", value, "\0"]).collect::<String>();
-        Self {
-            machine,
-            resource: resource.into(),
-            token: config.token,
-            keys: Vec::new(),
-            out: vec![0; OUT_BYTES],
-        }
+        let mut machine = Machine::new(Heap { bytes: vec![0; LOG] });
+        machine.memory().write(INPUT, &[&config.session_id[..], &config.id_seed].concat());
+        machine.start(config.queue_updates, config.queue_bytes, config.when_full);
+        let resource = config.resource.iter().flat_map(|(key, value)| [key, "\0", value, "\0"]).collect::<String>();
+        Self { machine, resource: resource.into(), token: config.token, keys: Vec::new() }
     }
 
     /// The index of `key`, for [`Key::Index`]; none when the table is full or the key is beyond the
@@ -121,7 +107,7 @@ impl Emitter {
         if let Some(index) = self.keys.iter().position(|known| **known == *key) {
             return Some(index as u32);
         }
-        let index = self.machine.intern(key.as_bytes())?;
+        let index = intern(&mut self.machine, key)?;
         self.keys.push(key.into());
         Some(index)
     }
@@ -133,22 +119,39 @@ impl Emitter {
 
     /// Takes an update. Always creates exactly one: pending, or lost with its reason.
     pub fn push(&mut self, update: &NewUpdate<'_>, now: Micros) {
+        let texts = [
+            match update.key {
+                Key::Index(_) => "",
+                Key::Inline(key) => key,
+            },
+            update.value.unwrap_or_default(),
+            update.error.map_or("", |(kind, _)| kind),
+            update.error.map_or("", |(_, message)| message),
+            update.parent.map_or("", |parent| &parent.tracestate),
+        ];
+        if texts.iter().map(|text| text.len()).sum::<usize>() > AREA_BYTES {
+            return self.lose(1, LostReason::TooLarge);
+        }
+        let mut at = INPUT;
+        let [key, value, kind, message, tracestate] = texts.map(|text| {
+            self.machine.memory().write(at, text.as_bytes());
+            at += text.len();
+            Text { at: at - text.len(), len: text.len() }
+        });
         let update = Update {
             key: match update.key {
                 Key::Index(index) => machine::Key::Index(index),
-                Key::Inline(key) => machine::Key::Inline(key.as_bytes()),
+                Key::Inline(_) => machine::Key::Inline(key),
             },
             start: update.start,
             duration: update.duration,
-            value: update.value.map(str::as_bytes),
+            value: update.value.map(|_| value),
             altered: update.altered,
-            error: update.error.map(|(kind, message)| (kind.as_bytes(), message.as_bytes())),
-            parent: update.parent.map(|parent| Parent {
-                trace_id: parent.trace_id,
-                span_id: parent.span_id,
-                flags: parent.flags,
-                tracestate: parent.tracestate.as_bytes(),
-                local: parent.local,
+            error: update.error.map(|_| (kind, message)),
+            parent: update.parent.map(|parent| {
+                self.machine.memory().write(IDS, &parent.trace_id);
+                self.machine.memory().write(IDS + 16, &parent.span_id);
+                Parent { trace_id: IDS, span_id: IDS + 16, flags: parent.flags, tracestate, local: parent.local }
             }),
             position: update.position,
         };
@@ -162,7 +165,11 @@ impl Emitter {
 
     /// The ids of the span at `position` of this session's id stream.
     pub fn ids(&self, position: u64) -> Ids {
-        self.machine.ids(position)
+        let [high, low, span] = self.machine.ids(position).map(u64::to_le_bytes);
+        let mut trace_id = [0; 16];
+        trace_id[..8].copy_from_slice(&high);
+        trace_id[8..].copy_from_slice(&low);
+        Ids { trace_id, span_id: span }
     }
 
     /// The account: it balances at every moment.
@@ -202,9 +209,9 @@ impl Emitter {
 
     /// The socket is open; the answer is the `Hello` to send.
     pub fn opened(&mut self, now: Micros) -> Vec<u8> {
-        let hello = Hello { resource: &self.resource, token: self.token.as_bytes() };
-        let len = self.machine.opened(hello, now, &mut self.out);
-        self.out[..len].to_vec()
+        let hello = self.hello();
+        let len = self.machine.opened(hello, now);
+        self.machine.memory().output(len)
     }
 
     /// The socket is closed or could not be opened; `random` is uniform in [0, 1). The answer is how
@@ -224,16 +231,20 @@ impl Emitter {
     /// # Errors
     /// [`Malformed`] when the bytes are not a frame; the shell closes the socket.
     pub fn receive(&mut self, frame: &[u8], now: Micros) -> Result<Event, Malformed> {
-        Ok(match self.machine.receive(frame, now)? {
+        let len = self.machine.memory().input(frame)?;
+        Ok(match self.machine.receive(len, now)? {
             machine::Heard::Continue => Event::Continue,
-            machine::Heard::GoAway(message) => Event::GoAway(String::from_utf8_lossy(message).into_owned()),
+            machine::Heard::GoAway(Text { at, len }) => {
+                let message = &self.machine.memory().bytes[at..][..len];
+                Event::GoAway(String::from_utf8_lossy(message).into_owned())
+            }
         })
     }
 
     /// What to do now.
     pub fn step(&mut self, now: Micros) -> Step {
-        match self.machine.step(now, &mut self.out) {
-            machine::Step::Send(len) => Step::Send(self.out[..len].to_vec()),
+        match self.machine.step(now) {
+            machine::Step::Send(len) => Step::Send(self.machine.memory().output(len)),
             machine::Step::Close => Step::Close,
             machine::Step::Wait(at) => Step::Wait((at < Micros::MAX).then_some(at)),
         }
@@ -242,16 +253,16 @@ impl Emitter {
     /// What is pending as the body of a last request (PROTOCOL.md, section 11) of at most `bytes` bytes;
     /// none when there is nothing to say. See [`Machine::last_request`].
     pub fn last_request(&mut self, bytes: usize, for_good: bool, now: Micros) -> Option<Vec<u8>> {
-        let hello = Hello { resource: &self.resource, token: self.token.as_bytes() };
-        let len = self.machine.last_request(hello, bytes, for_good, now, &mut self.out);
-        (len > 0).then(|| self.out[..len].to_vec())
+        let hello = self.hello();
+        let len = self.machine.last_request(hello, bytes.min(AREA_BYTES), for_good, now);
+        (len > 0).then(|| self.machine.memory().output(len))
     }
 
     /// What was made since the last call, as a `Batch` frame to keep where it outlives the page: ask again
     /// until there is none. [`Emitter::restore`] takes such frames, with the keys, once the page is gone.
     pub fn journal(&mut self) -> Option<Vec<u8>> {
-        let len = self.machine.journal(&mut self.out);
-        (len > 0).then(|| self.out[..len].to_vec())
+        let len = self.machine.journal();
+        (len > 0).then(|| self.machine.memory().output(len))
     }
 
     /// A session that an earlier page left: `frames` are what `journal` gave there, in that order. Of the
@@ -264,14 +275,14 @@ impl Emitter {
         if keys.len() > KEYS || !keys.iter().all(|key| (1..=KEY_BYTES).contains(&key.len())) {
             return Err(Malformed::BadRange);
         }
-        let mut emitter =
-            Self::restore_at(config, frames.first().map_or(Ok(0), |frame| first_number(frame))?);
+        let mut emitter = Self::restore_at(config, frames.first().map_or(Ok(0), |frame| first_number(frame))?);
         for key in &keys {
-            emitter.machine.intern(key.as_bytes());
+            intern(&mut emitter.machine, key);
         }
         emitter.keys = keys;
         for frame in frames {
-            emitter.machine.restore(frame)?;
+            let len = emitter.machine.memory().input(frame)?;
+            emitter.machine.restore(len)?;
         }
         Ok(emitter)
     }
@@ -287,6 +298,24 @@ impl Emitter {
     pub fn give_up(&mut self, reason: LostReason) {
         self.machine.give_up(reason);
     }
+
+    /// What a `Hello` says, at the input.
+    fn hello(&mut self) -> Hello {
+        let memory = self.machine.memory();
+        let resource = Text { at: INPUT, len: self.resource.len() };
+        let token = Text { at: resource.len, len: self.token.len() };
+        memory.write(resource.at, &self.resource);
+        memory.write(token.at, self.token.as_bytes());
+        Hello { resource, token }
+    }
+}
+
+/// The index of a new key.
+fn intern(machine: &mut Machine<Heap>, key: &str) -> Option<u32> {
+    // One that is longer is none, and one of a byte more tells.
+    let key = &key.as_bytes()[..key.len().min(KEY_BYTES + 1)];
+    machine.memory().write(INPUT, key);
+    machine.intern(key.len())
 }
 
 /// The lowest number in a frame of a journal.
@@ -299,27 +328,42 @@ fn first_number(frame: &[u8]) -> Result<u64, Malformed> {
 }
 
 /// Memory of a native program.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Heap {
-    keys: Vec<u8>,
-    log: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+impl Heap {
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        self.bytes[at..][..bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Puts a frame where the machine reads it, if it is not larger than any may be.
+    fn input(&mut self, frame: &[u8]) -> Result<usize, Malformed> {
+        if frame.len() > AREA_BYTES {
+            return Err(Malformed::Length);
+        }
+        self.write(INPUT, frame);
+        Ok(frame.len())
+    }
+
+    fn output(&self, len: usize) -> Vec<u8> {
+        self.bytes[OUTPUT..][..len].to_vec()
+    }
 }
 
 impl Memory for Heap {
-    fn keys(&mut self) -> &mut [u8] {
-        if self.keys.is_empty() {
-            self.keys = vec![0; KEYS_BYTES];
-        }
-        &mut self.keys
+    fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
-    fn log(&mut self) -> &mut [u8] {
-        &mut self.log
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
     }
 
     fn grow(&mut self, len: usize) -> bool {
         // As much again, so that bytes are seldom copied.
-        self.log.resize(len.max(2 * self.log.len()), 0);
+        self.bytes.resize(len.max(2 * self.bytes.len() - LOG), 0);
         true
     }
 }

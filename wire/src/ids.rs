@@ -25,6 +25,7 @@ pub struct Ids {
     pub span_id: [u8; 8],
 }
 
+#[cfg(feature = "relay")]
 impl Ids {
     /// From the 32 bytes of a position.
     pub(crate) fn from_stream(bytes: &[u8; 32]) -> Self {
@@ -62,6 +63,7 @@ impl IdStream {
     }
 }
 
+#[cfg(feature = "relay")]
 /// W3C forbids ids of all zeros; one in 2^64 would be.
 fn nonzero<const N: usize>(mut id: [u8; N]) -> [u8; N] {
     if id == [0; N] {

@@ -79,6 +79,18 @@ impl LostReason {
         Self::PageKilled,
     ];
 
+    /// The reason of that number; a failure of the emitter's where it is none.
+    pub fn of(number: u64) -> Self {
+        match number {
+            1 => Self::QueueFull,
+            2 => Self::TooLarge,
+            3 => Self::NotSerializable,
+            4 => Self::PageClosed,
+            5 => Self::Rejected,
+            _ => Self::EmitterFailed,
+        }
+    }
+
     /// The name under which it is counted everywhere: in `stats()`, on the bus, in metrics.
     pub fn name(self) -> &'static str {
         match self {

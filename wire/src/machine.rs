@@ -20,23 +20,22 @@ mod leave;
 mod log;
 mod memory;
 mod queue;
+mod reader;
 mod writer;
 
 pub use crate::decode::Malformed;
 pub use frames::Hello;
-pub use memory::{KEYS_BYTES, Memory};
+pub use memory::{AREA_BYTES, IDS, IDS_BYTES, INPUT, LOG, Memory, OUTPUT, Text};
 pub use queue::{Key, Parent, Stats, Update, WhenFull};
 
 use crate::clock::{Clock, Exchange, Offset};
-use crate::decode::{Scanned, oneof};
-use crate::ids::Ids;
-use crate::{IdSeed, LostReason, Micros, SessionId, limits};
+use crate::{LostReason, Micros, limits};
 use answers::{ACK, GO_AWAY, Offered, PONG, Refused, WELCOME, at_most_an_hour};
-use frames::Room;
-use log::SENT;
-use memory::put;
-use queue::Queue;
-use writer::Writer;
+use frames::{BYE, PING};
+use log::{Log, SENT};
+use memory::{IDENTITY, IDS as IDENTITY_END, KEY_PLACE, KEYS};
+use queue::{ACKNOWLEDGED, BASE, COUNTS, CREATED, LOST, PENDING, SETTLED};
+use reader::Reader;
 
 /// How long an update waits for company after a quiet time: what one click writes goes together.
 pub const GATHER: Micros = 5_000;
@@ -56,25 +55,10 @@ const BACKOFF_MAX: Micros = 30_000_000;
 /// A connection that lived this long was a good one: the doubling starts anew.
 const STABLE: Micros = 10_000_000;
 
-/// What a session is made of.
-#[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// Random, and kept over reconnects.
-    pub session_id: SessionId,
-    /// Random, and kept over reconnects.
-    pub id_seed: IdSeed,
-    /// Updates that may be pending.
-    pub queue_updates: usize,
-    /// Bytes that pending updates may take, as encoded.
-    pub queue_bytes: usize,
-    /// What is lost when that is not enough.
-    pub when_full: WhenFull,
-}
-
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Send so many bytes, which stand where they were asked for, then ask again.
+    /// Send so many bytes, which stand at the output, then ask again.
     Send(usize),
     /// Close the socket: the relay has gone silent, or everything is said.
     Close,
@@ -84,11 +68,11 @@ pub enum Step {
 
 /// What a frame from the relay meant.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Heard<'f> {
+pub enum Heard {
     /// Ask for the next step.
     Continue,
     /// The relay will close the connection: say so to people, close, and do what `closed` says. UTF-8, as a rule.
-    GoAway(&'f [u8]),
+    GoAway(Text),
 }
 
 #[derive(Debug)]
@@ -104,9 +88,8 @@ struct Connection {
     timed_end: u64,
     /// …and when it was sent.
     timed_at: Micros,
-    /// How much of the table of keys was introduced: so many, and where the next one stands.
+    /// So many of the table of keys were introduced.
     keys: u32,
-    keys_end: usize,
     /// When the last batch went.
     flushed_at: Micros,
     said_bye: bool,
@@ -124,7 +107,6 @@ impl Connection {
             timed_end: u64::MAX,
             timed_at: 0,
             keys: 0,
-            keys_end: 0,
             flushed_at: 0,
             said_bye: false,
         }
@@ -138,27 +120,44 @@ const HEARTBEAT_MIN_MS: u64 = 1_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Away {
     Unasked,
-    Back { after: Micros, jitter: Micros },
+    Back,
     Never,
 }
 
 /// The emitter's end of a session.
 #[derive(Debug)]
 pub struct Machine<M> {
-    session_id: SessionId,
-    id_seed: IdSeed,
-    queue: Queue<M>,
-    /// The table of keys: so many, and where it ends.
+    memory: M,
+    /// Where the next byte is written.
+    at: usize,
+    reader: Reader,
+    refused: Refused,
+    log: Log,
+    /// The account: see [`Machine::number_of`].
+    counts: [u64; COUNTS],
+    /// What the pending updates take, as encoded.
+    bytes: usize,
+    /// What of it was ever sent: updates, and bytes.
+    sent_updates: usize,
+    sent_bytes: usize,
+    max_updates: usize,
+    max_bytes: usize,
+    drop_oldest: bool,
+    /// How many keys are in the table.
     keys: u32,
-    keys_end: usize,
     clock: Clock,
     /// What the relay last heard from takes, and how many updates it lets a new connection send.
     offered: Offered,
     credit: u64,
     open: bool,
     connection: Connection,
+    /// How many lost ranges the frame being written has room for.
+    ranges_left: usize,
     attempts: u32,
     away: Away,
+    /// When a relay that goes away wants to be tried again, and over how long its clients are spread out.
+    away_after: Micros,
+    away_jitter: Micros,
     hurry: bool,
     bye: bool,
     /// An earlier page began this session, and may have sent more than it kept.
@@ -166,81 +165,96 @@ pub struct Machine<M> {
 }
 
 impl<M: Memory> Machine<M> {
-    /// Nobody's session, until `start`.
+    /// Nobody's session, until `start`. All zeros, as far as can be: those take no place in the module.
     pub const fn new(memory: M) -> Self {
         Self {
-            session_id: [0; 16],
-            id_seed: [0; 32],
-            queue: Queue::new(memory),
+            memory,
+            at: 0,
+            reader: Reader::NEW,
+            refused: Refused::NEW,
+            log: Log::NEW,
+            counts: [0; COUNTS],
+            bytes: 0,
+            sent_updates: 0,
+            sent_bytes: 0,
+            max_updates: 0,
+            max_bytes: 0,
+            drop_oldest: false,
             keys: 0,
-            keys_end: 0,
             clock: Clock::new(),
-            offered: Offered::PROTOCOL,
-            credit: limits::BATCH_UPDATES as u64,
+            offered: Offered::NONE,
+            credit: 0,
             open: false,
             connection: Connection::new(0),
+            ranges_left: 0,
             attempts: 0,
             away: Away::Unasked,
+            away_after: 0,
+            away_jitter: 0,
             hurry: false,
             bye: false,
             restored: false,
         }
     }
 
-    /// A session that has not connected yet.
-    pub fn start(&mut self, settings: Settings) {
-        self.session_id = settings.session_id;
-        self.id_seed = settings.id_seed;
-        self.queue.bound(settings.queue_updates, settings.queue_bytes, settings.when_full);
+    /// A session that has not connected yet, whose identity stands at the input: its id, 16 bytes, and the seed of
+    /// its ids, 32, both random and kept over reconnects. `max_updates` may be pending, and `max_bytes` of them as
+    /// encoded.
+    pub fn start(&mut self, max_updates: usize, max_bytes: usize, when_full: WhenFull) {
+        self.memory.copy(INPUT, IDENTITY, IDENTITY_END - IDENTITY);
+        (self.max_updates, self.max_bytes, self.log.most_ranges) = (max_updates, max_bytes, max_updates);
+        self.drop_oldest = when_full == WhenFull::DropOldest;
+        self.log.clear();
+        self.offered = Offered::new(0, 0, 0);
+        self.credit = limits::BATCH_UPDATES as u64;
     }
 
-    /// The index of a new `key`, for [`Key::Index`]; none when the table is full or the key is beyond the
-    /// protocol's limits (such a key goes inline, where `push` counts what cannot be carried). Asked once for each.
-    pub fn intern(&mut self, key: &[u8]) -> Option<u32> {
-        if self.keys as usize == limits::KEYS || key.is_empty() || key.len() > limits::KEY_BYTES {
+    /// The index of a new key, for [`Key::Index`], whose `len` bytes stand at the input; none when the table is full
+    /// or the key is beyond the protocol's limits (such a key goes inline, where `push` counts what cannot be
+    /// carried). Asked once for each.
+    pub fn intern(&mut self, len: usize) -> Option<u32> {
+        if self.keys as usize == limits::KEYS || !(1..=limits::KEY_BYTES).contains(&len) {
             return None;
         }
-        let table = self.queue.log.memory.keys();
-        put(table, self.keys_end, &(key.len() as u16).to_le_bytes());
-        put(table, self.keys_end + 2, key);
-        self.keys_end += 2 + key.len();
+        let place = KEYS + self.keys as usize * KEY_PLACE;
+        self.set_word(place, len as u64);
+        self.memory.copy(INPUT, place + 8, len);
         self.keys += 1;
         Some(self.keys - 1)
     }
 
-    /// Takes an update. Always creates exactly one: pending, or lost with its reason.
-    pub fn push(&mut self, update: &Update<'_>, now: Micros) {
-        self.queue.push(update, self.offered.value_bytes, now);
-    }
-
     /// Creates `count` updates that are lost already.
     pub fn lose(&mut self, count: u64, reason: LostReason) {
-        self.queue.lose(count, reason);
+        self.lose_some(count, reason as u64);
     }
 
-    /// The ids of the span at `position` of this session's id stream.
-    pub fn ids(&self, position: u64) -> Ids {
-        ids::ids(&self.id_seed, position)
+    /// A number of the account, which balances at every moment: 0 the number after the newest, 1 acknowledged, 2
+    /// pending, from 3 on lost, by reason in the order of their numbers; then the number below which all is settled,
+    /// and the first number that this session knows of.
+    pub fn number_of(&self, which: usize) -> u64 {
+        self.counts[which % COUNTS]
     }
 
-    /// The account: it balances at every moment.
+    /// The account.
     pub fn stats(&self) -> Stats {
-        self.queue.stats()
-    }
-
-    /// The number after the newest update.
-    pub fn created(&self) -> u64 {
-        self.queue.created
+        let mut lost = [0; LostReason::ALL.len()];
+        lost.copy_from_slice(&self.counts[LOST + 1..SETTLED]);
+        Stats {
+            created: self.counts[CREATED] - self.counts[BASE],
+            acknowledged: self.counts[ACKNOWLEDGED],
+            pending: self.counts[PENDING],
+            lost,
+        }
     }
 
     /// Every number below this is settled, and need not be kept any longer.
     pub fn settled(&self) -> u64 {
-        self.queue.settled
+        self.counts[SETTLED]
     }
 
     /// Nothing is left to say to the relay, neither an update nor a loss.
     pub fn all_settled(&self) -> bool {
-        self.queue.all_settled()
+        self.counts[SETTLED] == self.counts[CREATED]
     }
 
     /// The offset to the relay's clock, once there was an exchange.
@@ -264,14 +278,13 @@ impl<M: Memory> Machine<M> {
         self.hurry = true;
     }
 
-    /// The socket is open: the `Hello` to send is written to `out`, and the answer is its length.
-    pub fn opened(&mut self, about: Hello<'_>, now: Micros, out: &mut [u8]) -> usize {
+    /// The socket is open: the `Hello` to send is written to the output, and the answer is its length.
+    pub fn opened(&mut self, about: Hello, now: Micros) -> usize {
         self.away = Away::Unasked;
         self.open = true;
-        self.connection = Connection::new(now);
-        let mut frame = Writer::new(out, 0);
-        self.hello(about, now, &mut frame);
-        frame.at
+        self.at = OUTPUT;
+        self.hello(about, now);
+        self.at - OUTPUT
     }
 
     /// The socket is closed or could not be opened; `random` is uniform in [0, 1). The answer is how
@@ -282,18 +295,20 @@ impl<M: Memory> Machine<M> {
             self.attempts = 0;
         }
         self.open = false;
-        self.queue.rewind();
-        let (after, bound) = match core::mem::replace(&mut self.away, Away::Unasked) {
+        let (mut after, mut bound) = (self.away_after, self.away_jitter);
+        match core::mem::replace(&mut self.away, Away::Unasked) {
             Away::Never => {
-                self.queue.abandon(LostReason::Rejected);
+                self.abandon(LostReason::Rejected);
                 return None;
             }
-            Away::Back { after, jitter } => (after, jitter),
+            Away::Back => {}
             Away::Unasked => {
+                after = 0;
+                bound = (BACKOFF_BASE << self.attempts.min(16)).min(BACKOFF_MAX);
                 self.attempts += 1;
-                (0, (BACKOFF_BASE << (self.attempts - 1).min(16)).min(BACKOFF_MAX))
             }
-        };
+        }
+        self.rewind();
         // Full jitter: uniform between nothing and the bound, so that the clients of one relay come back spread out
         // however they were cut off.
         Some(after + (bound as f64 * random) as Micros)
@@ -302,27 +317,34 @@ impl<M: Memory> Machine<M> {
     /// Gives up for good: everything pending is lost under `reason`.
     pub fn abandon(&mut self, reason: LostReason) {
         self.open = false;
-        self.queue.abandon(reason);
+        self.abandon_all(reason as u64);
     }
 
-    /// Takes one frame from the relay.
+    /// Takes one frame from the relay, of so many bytes at the input.
     ///
     /// # Errors
     /// [`Malformed`] when the bytes are not a frame, which then has no effect; whoever owns the socket closes it.
-    pub fn receive<'f>(&mut self, frame: &'f [u8], now: Micros) -> Result<Heard<'f>, Malformed> {
-        let (kind, answer) = oneof(frame)?;
-        let mut scanned = Scanned::default();
-        scanned.read(answer)?;
-        let Scanned { numbers: [_, first, second, third, fourth, ..], bytes } = scanned;
+    pub fn receive(&mut self, len: usize, now: Micros) -> Result<Heard, Malformed> {
+        let kind = self.read_frame(len);
+        let answer = self.reader.rest();
+        self.scan(answer);
+        let [_, first, second, third, fourth, ..] = self.reader.numbers;
+        let message = self.reader.texts[4];
         // Where a kind of answer has its limits, its times and its refusals.
         let (limits, times, refused) = match kind {
-            WELCOME => (bytes[3], bytes[5], 6),
-            ACK => (&[][..], bytes[3], 4),
-            _ => (&[][..], bytes[2], u64::MAX),
+            WELCOME => (self.reader.texts[3], 5, 6),
+            ACK => (Text::default(), 3, 4),
+            _ => (Text::default(), 2, 0),
         };
-        let offered = Offered::read(limits)?;
-        let [_, relay_received, relay_sent, ..] = Scanned::numbers(times)?;
-        Refused::check(answer, refused)?;
+        let times = self.reader.texts[times];
+        self.scan(limits);
+        let [_, frame, updates, value, ..] = self.reader.numbers;
+        self.scan(times);
+        let [_, relay_received, relay_sent, ..] = self.reader.numbers;
+        self.read_refused(answer, refused);
+        if let Some(fault) = self.reader.fault {
+            return Err(fault);
+        }
         if !self.open {
             return Ok(Heard::Continue);
         }
@@ -333,9 +355,10 @@ impl<M: Memory> Machine<M> {
                 client_sent = self.connection.opened_at;
                 self.connection.welcomed = true;
                 self.connection.heartbeat = at_most_an_hour(fourth.max(HEARTBEAT_MIN_MS));
-                (self.offered, self.credit) = (offered, second);
+                self.offered = Offered::new(frame, updates, value);
+                self.credit = second;
                 if self.restored {
-                    self.queue.skip_to(first);
+                    self.skip_to(first);
                 }
             }
             ACK if self.connection.timed_end <= first => {
@@ -344,27 +367,32 @@ impl<M: Memory> Machine<M> {
             }
             PONG => client_sent = first,
             GO_AWAY => {
-                self.away = match first {
-                    2..=4 => Away::Never,
-                    _ => Away::Back { after: at_most_an_hour(second), jitter: at_most_an_hour(third) },
-                };
-                return Ok(Heard::GoAway(bytes[4]));
+                self.away = if matches!(first, 2..=4) { Away::Never } else { Away::Back };
+                self.away_after = at_most_an_hour(second);
+                self.away_jitter = at_most_an_hour(third);
+                return Ok(Heard::GoAway(message));
             }
             _ => {}
         }
         if client_sent < Micros::MAX {
             self.clock.sample(Exchange { client_sent, relay_received, relay_sent, client_received: now });
         }
-        if refused < u64::MAX {
-            self.queue.settle(first, &mut Refused::of(answer, refused));
-            let granted = self.queue.settled.saturating_add(second);
-            self.connection.granted = self.connection.granted.max(granted);
+        if refused > 0 {
+            self.settle(first);
+            self.connection.granted = self.connection.granted.max(self.counts[SETTLED] + second);
         }
         Ok(Heard::Continue)
     }
 
-    /// What to do now; a frame to send is written to `out`.
-    pub fn step(&mut self, now: Micros, out: &mut [u8]) -> Step {
+    /// Numbers below `next` that are not here are not this page's.
+    fn skip_to(&mut self, next: u64) {
+        let others = next.min(limits::SEQ_END).saturating_sub(self.counts[CREATED]);
+        self.counts[BASE] += others;
+        self.counts[CREATED] += others;
+    }
+
+    /// What to do now; a frame to send is written to the output.
+    pub fn step(&mut self, now: Micros) -> Step {
         if !self.open {
             return Step::Wait(Micros::MAX);
         }
@@ -372,46 +400,49 @@ impl<M: Memory> Machine<M> {
         // A clock that was set back does not make a silent relay look alive for longer.
         connection.heard_at = connection.heard_at.min(now);
         connection.pinged_at = connection.pinged_at.min(now);
-        let silent_at = connection.heard_at.saturating_add(2 * connection.heartbeat);
+        connection.flushed_at = connection.flushed_at.min(now);
+        let silent_at = connection.heard_at + 2 * connection.heartbeat;
+        let ping_at = connection.heard_at.max(connection.pinged_at) + connection.heartbeat;
         if now >= silent_at {
             return Step::Close;
         }
         if !connection.welcomed {
             return Step::Wait(silent_at);
         }
-        let mut frame = Writer::new(out, 0);
-        connection.flushed_at = connection.flushed_at.min(now);
-        let (granted, flushed_at) = (connection.granted, connection.flushed_at);
-        let flush_at = self.queue.flush_at(granted, self.hurry, flushed_at, now);
+        self.at = OUTPUT;
+        let flush_at = self.flush_at(now);
         if flush_at <= now {
-            connection.flushed_at = now;
-            let sent = self.queue.log.mark(SENT).seq;
-            let room = Room::of(self.offered.frame_bytes, granted, self.offered.batch_updates);
-            self.send_batch(room, &mut frame);
-            let end = self.queue.log.mark(SENT).seq;
+            self.connection.flushed_at = now;
+            let sent = self.log.mark(SENT).seq;
+            self.send_batch(self.offered.frame_bytes);
+            let end = self.log.mark(SENT).seq;
             // Only the newest frame that will be acknowledged is timed: no later one delays its answer.
             if end > sent {
                 (self.connection.timed_end, self.connection.timed_at) = (end, now);
             }
-            return Step::Send(frame.at);
+            return Step::Send(self.at - OUTPUT);
         }
-        if self.queue.all_sent() {
+        if self.all_sent() {
             self.hurry = self.bye;
-            if self.bye && self.queue.all_settled() {
-                if connection.said_bye {
+            if self.bye && self.all_settled() {
+                if self.connection.said_bye {
                     return Step::Close;
                 }
-                connection.said_bye = true;
-                self.bye(&mut frame);
-                return Step::Send(frame.at);
+                self.connection.said_bye = true;
+                self.number_frame(BYE, self.counts[CREATED]);
+                return Step::Send(self.at - OUTPUT);
             }
         }
-        let ping_at = connection.heard_at.max(connection.pinged_at).saturating_add(connection.heartbeat);
         if now >= ping_at {
-            connection.pinged_at = now;
-            frames::ping(now, &mut frame);
-            return Step::Send(frame.at);
+            self.connection.pinged_at = now;
+            self.number_frame(PING, now);
+            return Step::Send(self.at - OUTPUT);
         }
         Step::Wait(ping_at.min(silent_at).min(flush_at))
     }
+}
+
+/// The number of a reason of loss, of a failure of the emitter's where it is none.
+fn known(reason: u64) -> u64 {
+    if reason.wrapping_sub(1) < LostReason::ALL.len() as u64 { reason } else { LostReason::EmitterFailed as u64 }
 }

@@ -1,6 +1,8 @@
-//! What the relay answers, read.
+//! What the relay answers.
 
-use crate::decode::{Field, Fields, Malformed, Scanned};
+use super::memory::{Memory, Text};
+use super::Machine;
+use crate::decode::Malformed;
 use crate::limits;
 
 /// The field numbers of `ServerFrame`.
@@ -9,58 +11,69 @@ pub(super) const ACK: u64 = 2;
 pub(super) const PONG: u64 = 3;
 pub(super) const GO_AWAY: u64 = 4;
 
-/// The updates that the relay refused, in ranges of a frame: ascending.
+/// No number: where no update was refused.
+const NEVER: u64 = u64::MAX;
+
+/// The updates that the relay refused, in ranges of an answer: ascending.
 #[derive(Debug)]
-pub(super) struct Refused<'f> {
-    fields: Fields<'f>,
+pub(super) struct Refused {
+    /// What is left of the answer.
+    rest: Text,
     /// The field that they stand in.
-    number: u64,
+    tag: u64,
+    /// The range that was read last.
     first: u64,
     last: u64,
-    over: bool,
 }
 
-impl<'f> Refused<'f> {
-    /// Those in the fields `number` of an answer.
-    pub(super) fn of(answer: &'f [u8], number: u64) -> Self {
-        let mut refused = Self { fields: Fields::new(answer), number, first: 0, last: 0, over: false };
-        refused.next().unwrap_or_default();
-        refused
+impl Refused {
+    pub(super) const NEW: Self = Self { rest: Text { at: 0, len: 0 }, tag: 0, first: 0, last: 0 };
+
+    /// None.
+    pub(super) fn clear(&mut self) {
+        (self.first, self.last) = (NEVER, NEVER);
     }
 
-    /// Reads all of them once.
-    ///
-    /// # Errors
-    /// When one is malformed, or they are more than the protocol allows.
-    pub(super) fn check(answer: &'f [u8], number: u64) -> Result<(), Malformed> {
-        let mut refused = Self { fields: Fields::new(answer), number, first: 0, last: 0, over: false };
+    fn begin(&mut self, answer: Text, field: u64) {
+        (self.rest, self.tag, self.first, self.last) = (answer, field << 3 | 2, 0, 0);
+    }
+}
+
+impl<M: Memory> Machine<M> {
+    /// Those in the fields `field` of an answer, each of which is read once before any counts: one may be malformed,
+    /// or they are more than the protocol allows.
+    pub(super) fn read_refused(&mut self, answer: Text, field: u64) {
+        self.refused.begin(answer, field);
         for _ in 0..=limits::REJECTED_RANGES {
-            refused.next()?;
-            if refused.over {
-                return Ok(());
+            self.next_refused();
+            if self.refused.first == NEVER {
+                self.refused.begin(answer, field);
+                return self.next_refused();
             }
         }
-        Err(Malformed::TooManyRejected)
+        self.reader.fail(Malformed::TooManyRejected);
+    }
+
+    #[inline(never)]
+    fn next_refused(&mut self) {
+        self.refused.clear();
+        self.reader.enter(self.refused.rest);
+        while self.read_field() {
+            if self.reader.tag == self.refused.tag {
+                self.refused.rest = self.reader.rest();
+                self.scan(self.reader.text);
+                [_, self.refused.first, self.refused.last, ..] = self.reader.numbers;
+                return;
+            }
+        }
     }
 
     /// Whether `seq` was refused; asked in ascending order.
-    pub(super) fn holds(&mut self, seq: u64) -> bool {
-        while !self.over && self.last < seq {
-            // They were checked.
-            self.next().unwrap_or_default();
+    pub(super) fn is_refused(&mut self, seq: u64) -> bool {
+        while self.refused.last < seq {
+            self.next_refused();
         }
-        !self.over && self.first <= seq
-    }
-
-    fn next(&mut self) -> Result<(), Malformed> {
-        let number = self.number;
-        let Some(Field { bytes, .. }) = self.fields.find(|field| field.number == number) else {
-            self.over = true;
-            return Ok(());
-        };
-        let [_, first, last, ..] = Scanned::numbers(bytes.unwrap_or_default())?;
-        (self.first, self.last) = (first, last);
-        Ok(())
+        self.refused.first <= seq
     }
 }
 
@@ -74,25 +87,20 @@ pub(super) struct Offered {
 }
 
 impl Offered {
-    pub(super) const PROTOCOL: Self = Self {
-        frame_bytes: limits::FRAME_BYTES,
-        batch_updates: limits::BATCH_UPDATES,
-        value_bytes: limits::VALUE_BYTES,
-    };
+    pub(super) const NONE: Self = Self { frame_bytes: 0, batch_updates: 0, value_bytes: 0 };
 
-    pub(super) fn read(message: &[u8]) -> Result<Self, Malformed> {
-        let [_, frame, updates, value, ..] = Scanned::numbers(message)?;
-        let own = Self::PROTOCOL;
-        Ok(Self {
-            frame_bytes: bound(frame, own.frame_bytes).max(limits::FRAME_BYTES_MIN),
-            batch_updates: bound(updates, own.batch_updates),
-            value_bytes: bound(value, own.value_bytes),
-        })
+    pub(super) fn new(frame: u64, updates: u64, value: u64) -> Self {
+        Self {
+            frame_bytes: bound(frame, limits::FRAME_BYTES).max(limits::FRAME_BYTES_MIN),
+            batch_updates: bound(updates, limits::BATCH_UPDATES),
+            value_bytes: bound(value, limits::VALUE_BYTES),
+        }
     }
 }
 
 fn bound(offered: u64, own: usize) -> usize {
-    if offered == 0 || offered > own as u64 { own } else { offered as usize }
+    // Of zero, one less is beyond everything.
+    if offered.wrapping_sub(1) >= own as u64 { own } else { offered as usize }
 }
 
 /// A duration from a relay: an hour at the most, in microseconds.

@@ -1,9 +1,8 @@
 //! Trace and span ids as [`crate::ids`] tells of them, in a fifth of the cipher crate's bytes: `ChaCha12` for one
 //! position at a time. A property test holds the two against each other.
 
-use super::memory::{array, put};
-use crate::IdSeed;
-use crate::ids::Ids;
+use super::Machine;
+use super::memory::{Memory, SEED};
 
 /// `expand 32-byte k`, which begins every block.
 const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
@@ -11,34 +10,54 @@ const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574]
 const ROTATIONS: u32 = 0x0708_0c10;
 /// Twelve rounds of four quarter rounds of four steps.
 const STEPS: usize = 12 * 4 * 4;
+/// W3C forbids ids of all zeros; one in 2^64 would be. So their last byte becomes this.
+const NONZERO: u64 = 1 << 56;
 
-/// The ids at `position` of the stream under `seed`.
-pub(super) fn ids(seed: &IdSeed, position: u64) -> Ids {
-    let block = position / 2;
-    let mut input = [0; 16];
-    for at in 0..4 {
-        input[at] = CONSTANTS[at];
+impl<M: Memory> Machine<M> {
+    /// The ids of the span at `position` of this session's id stream: the trace id's 16 bytes, then the span id's 8.
+    pub fn ids(&self, position: u64) -> [u64; 3] {
+        let block = position / 2;
+        let mut input = [0; 16];
+        for at in 0..4 {
+            input[at] = CONSTANTS[at];
+            let word = self.word(SEED + 8 * at);
+            (input[4 + 2 * at], input[5 + 2 * at]) = (word as u32, (word >> 32) as u32);
+        }
+        (input[12], input[13]) = (block as u32, (block >> 32) as u32);
+        let mut state = input;
+        for step in 0..STEPS {
+            // Rounds of columns and of diagonals in turn: in a diagonal, each row stands one further.
+            let (lane, diagonal, odd) = (step >> 2, step >> 4 & 1, (step & 1) * 2);
+            let place = |row: usize| 4 * row + (lane + row * diagonal & 3) & 15;
+            // The steps go a += b, d ^= a; c += d, b ^= c; and so again.
+            let (a, b, d) = (place(odd), place(odd + 1), place(3 - odd));
+            let sum = state[a & 15].wrapping_add(state[b & 15]);
+            state[a & 15] = sum;
+            state[d & 15] = (state[d & 15] ^ sum).rotate_left(ROTATIONS >> (8 * (step & 3)) & 31);
+        }
+        let word = |at: usize| {
+            let place = at + 8 * (position as usize & 1) & 15;
+            u64::from(state[place].wrapping_add(input[place]))
+        };
+        let mut ids = [0; 3];
+        for at in 0..3 {
+            ids[at] = word(2 * at) | word(2 * at + 1) << 32;
+        }
+        if ids[0] | ids[1] == 0 {
+            ids[1] = NONZERO;
+        }
+        if ids[2] == 0 {
+            ids[2] = NONZERO;
+        }
+        ids
     }
-    for at in 0..8 {
-        input[4 + at] = u32::from_le_bytes(array(seed, 4 * at));
+
+    /// Writes the ids at `position` to memory.
+    #[inline(never)]
+    pub fn write_ids(&mut self, position: u64, to: usize) {
+        let [high, low, span] = self.ids(position);
+        self.set_word(to, high);
+        self.set_word(to + 8, low);
+        self.set_word(to + 16, span);
     }
-    input[12] = block as u32;
-    input[13] = (block >> 32) as u32;
-    let mut state = input;
-    for step in 0..STEPS {
-        // Rounds of columns and of diagonals in turn: in a diagonal, each row stands one further.
-        let (lane, diagonal, odd) = (step >> 2, step >> 4 & 1, (step & 1) * 2);
-        let place = |row: usize| 4 * row + (lane + row * diagonal & 3) & 15;
-        // The steps go a += b, d ^= a; c += d, b ^= c; and so again.
-        let (a, b, d) = (place(odd), place(odd + 1), place(3 - odd));
-        let sum = state[a & 15].wrapping_add(state[b & 15]);
-        state[a & 15] = sum;
-        state[d & 15] = (state[d & 15] ^ sum).rotate_left(ROTATIONS >> (8 * (step & 3)) & 31);
-    }
-    let mut bytes = [0; 32];
-    for at in 0..8 {
-        let place = at + 8 * (position as usize & 1);
-        put(&mut bytes, 4 * at, &state[place].wrapping_add(input[place]).to_le_bytes());
-    }
-    Ids::from_stream(&bytes)
 }

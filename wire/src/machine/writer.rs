@@ -1,25 +1,13 @@
-//! Protobuf's wire format, written into bytes that are there already.
+//! Protobuf's wire format, written into memory where `at` is.
 //! (<https://protobuf.dev/programming-guides/encoding/>)
 
-use super::memory::{Memory, put, trap};
-use core::marker::PhantomData;
+use super::memory::{Memory, Text, trap};
+use super::Machine;
 
-/// Writes fields one after the other.
-pub(super) struct Writer<'a, M> {
-    memory: PhantomData<M>,
-    into: &'a mut [u8],
-    /// Where the next byte goes.
-    pub(super) at: usize,
-}
-
-impl<'a, M: Memory> Writer<'a, M> {
-    pub(super) fn new(into: &'a mut [u8], at: usize) -> Self {
-        Self { memory: PhantomData, into, at }
-    }
-
+impl<M: Memory> Machine<M> {
     #[inline(never)]
-    fn byte(&mut self, byte: u8) {
-        match self.into.get_mut(self.at) {
+    pub(super) fn byte(&mut self, byte: u8) {
+        match self.memory.bytes_mut().get_mut(self.at) {
             Some(place) => *place = byte,
             None => trap(),
         }
@@ -27,7 +15,7 @@ impl<'a, M: Memory> Writer<'a, M> {
     }
 
     #[inline(never)]
-    pub(super) fn varint(&mut self, mut value: u64) {
+    fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.byte(value as u8 | 0x80);
             value >>= 7;
@@ -36,9 +24,9 @@ impl<'a, M: Memory> Writer<'a, M> {
     }
 
     /// Bytes as they are.
-    pub(super) fn raw(&mut self, bytes: &[u8]) {
-        put(self.into, self.at, bytes);
-        self.at += bytes.len();
+    pub(super) fn raw(&mut self, from: usize, len: usize) {
+        self.memory.copy(from, self.at, len);
+        self.at += len;
     }
 
     /// A varint field, left out when zero.
@@ -57,17 +45,16 @@ impl<'a, M: Memory> Writer<'a, M> {
 
     /// A length-delimited field, written even when empty.
     #[inline(never)]
-    pub(super) fn bytes(&mut self, field: u8, value: &[u8]) {
+    pub(super) fn bytes(&mut self, field: u8, from: usize, len: usize) {
         self.byte(field << 3 | 2);
-        self.varint(value.len() as u64);
-        self.raw(value);
+        self.varint(len as u64);
+        self.raw(from, len);
     }
 
     /// A string field, left out when empty.
-    #[inline(never)]
-    pub(super) fn string(&mut self, field: u8, value: &[u8]) {
-        if !value.is_empty() {
-            self.bytes(field, value);
+    pub(super) fn string(&mut self, field: u8, text: Text) {
+        if text.len > 0 {
+            self.bytes(field, text.at, text.len);
         }
     }
 
@@ -95,7 +82,7 @@ impl<'a, M: Memory> Writer<'a, M> {
             to += 1;
             rest >>= 7;
         }
-        M::shift(self.into, start, to, len);
+        self.memory.copy(start, to, len);
         self.at = start - 1;
         self.varint(len as u64);
         self.at += len;
