@@ -8,7 +8,12 @@ import { firefox } from './tests/firefox.ts';
 /** Tests in a browser, in which `jotai` is one of the versions that are installed. */
 function inBrowser(
   name: string,
-  { include = ['tests/browser/**/*.test.{ts,tsx}'], jotai = 'jotai', browser = 'chromium', provider }: {
+  {
+    include = ['tests/browser/**/*.test.{ts,tsx}'],
+    jotai = 'jotai',
+    browser = 'chromium',
+    provider,
+  }: {
     include?: string[];
     jotai?: string;
     browser?: 'chromium' | 'firefox';
