@@ -31,6 +31,6 @@ export function memoryOf(core: Core): Memory {
       const { read, written } = encoder.encodeInto(text, view(core.input() + at, MOST - at));
       return read < text.length ? -1 : written;
     },
-    numbers: (numbers) => new Float64Array(core.memory.buffer, core.numbers()).set(numbers),
+    numbers: (numbers) => new Float64Array(core.memory.buffer, core.output()).set(numbers),
   };
 }

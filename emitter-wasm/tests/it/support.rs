@@ -48,7 +48,7 @@ impl Session {
         let about = [none, units(key), none, 0.0, 0.0, units(value), 0.0];
         let when = [self.positions, now - 500.0, 500.0, now, none, none];
         let numbers: Vec<f64> = about.into_iter().chain(when).collect();
-        Float64Array::new_with_byte_offset_and_length(&buffer(), module::numbers(), 13).copy_from(&numbers);
+        Float64Array::new_with_byte_offset_and_length(&buffer(), module::output(), 13).copy_from(&numbers);
         module::push();
         self.positions += 1.0;
     }
