@@ -50,7 +50,11 @@ export async function speakFor(
 
 /** A page that comes out of the back/forward cache sees that its session is not its own any more. */
 function mark(name: string, note: LeftNote): void {
-  localStorage.setItem(name, JSON.stringify([...note.slice(0, 8), true]));
+  try {
+    localStorage.setItem(name, JSON.stringify([...note.slice(0, 8), true]));
+  } catch {
+    // No room: should this page die here, one that comes back takes for arrived what is lost.
+  }
 }
 
 /** Whether the relay has settled all of it. */

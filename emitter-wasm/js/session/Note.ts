@@ -29,6 +29,8 @@ const PREFIX = 'atomwire:';
  * long again. So a page that reaches its relay writes next to nothing.
  */
 const WRITE_AFTER_MS = 400;
+/** Beyond so many entries nothing is added: where no relay ever answers, notes must not fill the app's storage. */
+const MOST_ENTRIES = 1_000;
 const PAGE_CLOSED = 4;
 const PAGE_KILLED = 7;
 
@@ -73,8 +75,9 @@ export function noteOf(session: Noted, url: string): Note {
 
   function store(next: string): void {
     try {
-      if (next) localStorage.setItem(name, next);
-      else localStorage.removeItem(name);
+      if (!next) localStorage.removeItem(name);
+      else if (text || localStorage.length < MOST_ENTRIES) localStorage.setItem(name, next);
+      else return;
       text = next;
     } catch {
       // Denied, or full: what is pending is known to this page alone.

@@ -210,6 +210,8 @@ export function openSession(
       const full = counts[QUEUE_FULL] ?? 0;
       for (const entry of list) if ('era' in entry && entry.era !== recorder.era) entry.move();
       intake.take(list);
+      // Whoever asked, be it for the account alone: what the module has now is to be sent.
+      if (open) next = Math.min(next, now() + GATHER);
       if (core.count(QUEUE_FULL) > full) fullAt = core.count(SETTLED);
     }
     look();

@@ -51,7 +51,8 @@ function weigh(value: unknown): void {
 function enter(value: object): void {
   // What that answers is its own affair.
   if ('toJSON' in value) return;
-  if (value.constructor === Object) weighProperties(value);
+  // Not by its `constructor`: who reads that of a promise is about to take it up.
+  if (Object.getPrototypeOf(value) === Object.prototype) weighProperties(value);
   else if (Array.isArray(value)) {
     room -= value.length;
     for (let index = 0; index < value.length && room >= 0; index++) weigh(value[index]);

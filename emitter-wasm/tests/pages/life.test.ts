@@ -25,6 +25,16 @@ test('a page that goes says so: its session is over, and the books close', async
   expect(values()).toEqual([1, 2, 3]);
 });
 
+test('whoever asks for the account holds nothing up', async () => {
+  const page = await open();
+  await connected(page);
+  await page.evaluate(() => {
+    window.app.set(1);
+    window.app.emitter.stats();
+  });
+  await expect.poll(values).toEqual([1]);
+});
+
 test('what is pending leaves with the page, also where no stream was ever open', async () => {
   gate.streams = false;
   const page = await open();

@@ -151,6 +151,51 @@ test('a note goes when all is settled, and its page says goodbye itself', async 
   expect(values()).toEqual([1]);
 });
 
+test.each(['visibilitychange', 'freeze'])(
+  'before a page may be stopped, at %s, its note is written at once',
+  async (type) => {
+    relayAway();
+    const page = await open();
+    const written = await page.evaluate((type) => {
+      Object.defineProperty(document, 'hidden', { value: true });
+      window.app.set(1);
+      document.dispatchEvent(new Event(type, { bubbles: true }));
+      return localStorage.length;
+    }, type);
+    expect(written).toBe(1);
+  },
+);
+
+test('a session that trapped is closed by the next one of its page', async () => {
+  const page = await context.newPage();
+  await page.addInitScript(() => {
+    const { instantiate } = WebAssembly;
+    Object.assign(window, { trap: false });
+    WebAssembly.instantiate = (async (module: WebAssembly.Module) => {
+      const { exports } = await instantiate(module);
+      const { step, ...others } = exports as Record<string, (time: number) => number>;
+      const trapping = (time: number) => {
+        if (Reflect.get(window, 'trap')) {
+          Object.assign(window, { trap: false });
+          throw new WebAssembly.RuntimeError('unreachable');
+        }
+        return step?.(time);
+      };
+      return { exports: { ...others, step: trapping } };
+    }) as never;
+  });
+  await page.goto(address());
+  await connected(page);
+  await write(page, 1);
+  await page.evaluate(() => window.app.emitter.flush());
+  await page.evaluate(() => Object.assign(window, { trap: true }));
+  await write(page, 2, 3);
+  await allClosed(page, 1);
+  expect(books.closed[0]?.rows.size).toBe(1);
+  expect(books.closed[0]?.lostFor('emitter_failed')).toBe(2);
+  expect(await stats(page)).toMatchObject({ created: 3, acknowledged: 1, lost: { emitter_failed: 2 } });
+});
+
 test('a note never holds a value', async () => {
   gate.streams = false;
   const page = await open();
@@ -433,6 +478,12 @@ describe('without a note a page goes as well as it can', () => {
         Storage.prototype.setItem = () => {
           throw new DOMException('The quota has been exceeded.', 'QuotaExceededError');
         };
+      },
+    ],
+    [
+      'a thousand entries of others',
+      () => {
+        for (let entry = 0; entry < 1_000; entry++) localStorage.setItem(`entry ${entry}`, '');
       },
     ],
     ['no locks', () => Object.defineProperty(Navigator.prototype, 'locks', { value: undefined })],
