@@ -86,3 +86,32 @@ test('what asks for the account in the middle of a send is answered', async () =
   expect(new Set(seen)).toEqual(new Set([1]));
   expect(emitter.stats()).toMatchObject({ created: 1, acknowledged: 1, lost: {} });
 });
+
+test('what writes and asks for the account while texts cross into the module mixes nothing up', async () => {
+  const { peer, emitter } = await startWithPeer();
+  await vi.waitUntil(() => emitter.stats().state === 'connected');
+  const { encodeInto } = TextEncoder.prototype;
+  let again = 3;
+  vi.spyOn(TextEncoder.prototype, 'encodeInto').mockImplementation(function (this: TextEncoder, text, bytes) {
+    const result = encodeInto.call(this, text, bytes);
+    if (again-- > 0) {
+      store.set(noteAtom, `in between ${again}`);
+      emitter.stats();
+    }
+    return result;
+  });
+  onTestFinished(() => void vi.restoreAllMocks());
+  for (let count = 100; count < 110; count++) store.set(countAtom, count);
+  await emitter.flush();
+  vi.restoreAllMocks();
+  await emitter.flush();
+  const written = peer.updates.filter(({ key }) => key === 'count').map(({ value }) => value);
+  expect(written).toEqual(Array.from({ length: 10 }, (_, index) => 100 + index));
+  expect(peer.updates.filter(({ key }) => key === 'note').map(({ value }) => value)).toEqual([
+    'in between 2',
+    'in between 1',
+    'in between 0',
+  ]);
+  const { created, acknowledged, lost } = emitter.stats();
+  expect({ created, acknowledged, lost }).toEqual({ created: 13, acknowledged: 13, lost: {} });
+});
