@@ -6,6 +6,7 @@ import {
   context,
   elsewhere,
   gate,
+  goBack,
   open,
   reopen,
   stats,
@@ -66,8 +67,7 @@ test('in the back/forward cache and back, the same session goes on', async () =>
   await write(page, 1);
   await page.goto(elsewhere());
   await expect.poll(() => gate.open).toBe(0);
-  await page.goBack({ waitUntil: 'commit' });
-  expect(await page.evaluate(() => window.app.shown)).toEqual([false, true]);
+  await goBack(page);
   await connected(page);
   await write(page, 2);
   await expect.poll(values).toEqual([1, 2]);

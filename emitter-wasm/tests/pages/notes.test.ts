@@ -8,6 +8,7 @@ import {
   diagnostics,
   elsewhere,
   gate,
+  goBack,
   kill,
   kinds,
   noted,
@@ -242,11 +243,6 @@ describe('in the back/forward cache and back', () => {
     return page;
   }
 
-  async function goBack(page: Page): Promise<void> {
-    await page.goBack({ waitUntil: 'commit' });
-    expect(await page.evaluate(() => window.app.shown)).toEqual([false, true]);
-  }
-
   test('the same session goes on', async () => {
     const page = await cached();
     await goBack(page);
@@ -403,8 +399,7 @@ describe('a note stays when its books could not be closed', () => {
     const third = await open();
     await allClosed(third, 1);
     // What it was at has not kept it out of the back/forward cache.
-    await second.goBack({ waitUntil: 'commit' });
-    expect(await second.evaluate(() => window.app.shown)).toEqual([false, true]);
+    await goBack(second);
   });
 
   test('because WebAssembly failed, or anything else', async () => {

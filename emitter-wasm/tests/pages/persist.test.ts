@@ -8,6 +8,7 @@ import {
   diagnostics,
   elsewhere,
   gate,
+  goBack,
   kill,
   kinds,
   noted,
@@ -186,8 +187,7 @@ describe('the back/forward cache', () => {
     await write(page, 1);
     await kept(page, 1);
     await page.goto(elsewhere());
-    await page.goBack({ waitUntil: 'commit' });
-    expect(await page.evaluate(() => window.app.shown)).toEqual([false, true]);
+    await goBack(page);
     await write(page, 2);
     await reopen(page);
     await expect.poll(values).toEqual([1, 2]);
@@ -207,8 +207,7 @@ describe('the back/forward cache', () => {
     const other = await open(persist);
     await expect.poll(() => books.closed.length).toBe(1);
     await nothingIsKept(other);
-    await page.goBack({ waitUntil: 'commit' });
-    expect(await page.evaluate(() => window.app.shown)).toEqual([false, true]);
+    await goBack(page);
     await write(page, 2);
     await expect.poll(values).toEqual([1, 2]);
     expect(books.all).toHaveLength(2);
@@ -231,8 +230,7 @@ test('out of the back/forward cache, nobody waits for an IndexedDB that never an
     };
   });
   await page.goto(elsewhere());
-  await page.goBack({ waitUntil: 'commit' });
-  expect(await page.evaluate(() => window.app.shown)).toEqual([false, true]);
+  await goBack(page);
   await write(page, 2);
   relayAway(false);
   await reopen(page);

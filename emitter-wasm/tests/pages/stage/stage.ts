@@ -131,6 +131,12 @@ export async function reopen(page: Page): Promise<void> {
   await page.evaluate(() => window.dispatchEvent(new Event('online')));
 }
 
+/** Back out of the back/forward cache, and nowhere else: there the page has been shown before. */
+export async function goBack(page: Page): Promise<void> {
+  await page.goBack({ waitUntil: 'commit' });
+  await expect.poll(() => page.evaluate(() => window.app.shown)).toEqual([false, true]);
+}
+
 /** Writes these values, one update each. */
 export async function write(page: Page, ...values: unknown[]): Promise<void> {
   await page.evaluate((values) => {
