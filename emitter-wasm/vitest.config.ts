@@ -5,22 +5,37 @@ import '../scripts/lib/mapGroupBy.mjs';
 import { CHROMIUM } from './tests/chromium.ts';
 import { firefox } from './tests/firefox.ts';
 
-/** The browser suite in one of the browsers. */
+/** Tests in a browser, in which `jotai` is one of the versions that are installed. */
 function inBrowser(
   name: string,
-  browser: 'chromium' | 'firefox',
-  provider: BrowserProviderOption,
+  {
+    include = ['tests/browser/**/*.test.{ts,tsx}'],
+    jotai = 'jotai',
+    browser = 'chromium',
+    provider,
+  }: {
+    include?: string[];
+    jotai?: string;
+    browser?: 'chromium' | 'firefox';
+    provider: BrowserProviderOption;
+  },
 ): TestProjectInlineConfiguration {
   return {
+    cacheDir: `node_modules/.vite/${name}`,
+    resolve: { alias: [{ find: /^jotai(?=\/|$)/, replacement: jotai }] },
     optimizeDeps: {
-      // The pre-bundler would move the JavaScript away from the .wasm file that it finds by its own URL.
+      // What is built anew between two runs is not to be taken from a cache.
       exclude: ['atomwire'],
       // Found in the middle of a run, they would reload the page under a test.
       include: [
-        'jotai',
-        'jotai/utils',
-        'jotai/vanilla',
+        'idb',
+        jotai,
+        `${jotai}/utils`,
+        `${jotai}/vanilla`,
         'jotai-family',
+        'fast-check',
+        '@opentelemetry/api',
+        '@opentelemetry/context-zone',
         'react',
         'react-dom/client',
         'react/jsx-dev-runtime',
@@ -28,7 +43,7 @@ function inBrowser(
     },
     test: {
       name,
-      include: ['tests/browser/**/*.test.{ts,tsx}'],
+      include,
       globalSetup: ['tests/peer/globalSetup.ts'],
       browser: {
         enabled: true,
@@ -41,9 +56,13 @@ function inBrowser(
   };
 }
 
+const chromium = playwright({ launchOptions: CHROMIUM });
+
 // What is tested is dist/: the package as it is installed, by its own name.
 export default defineConfig({
   test: {
+    // The browser's own reports of rejections, which many tests are about.
+    silent: 'passed-only',
     projects: [
       {
         test: {
@@ -68,8 +87,14 @@ export default defineConfig({
           expect: { poll: { timeout: 10_000 } },
         },
       },
-      inBrowser('browser', 'chromium', playwright({ launchOptions: CHROMIUM })),
-      inBrowser('browser-firefox', 'firefox', firefox()),
+      inBrowser('browser', { provider: chromium }),
+      inBrowser('browser-firefox', { browser: 'firefox', provider: firefox() }),
+      // What does not show must not show with the oldest version either.
+      inBrowser('browser-jotai-2', {
+        include: ['tests/browser/transparent/**/*.test.{ts,tsx}'],
+        jotai: 'jotai-2',
+        provider: chromium,
+      }),
     ],
   },
 });

@@ -1,10 +1,20 @@
 import type { BrowserContext, CDPSession, Page } from 'playwright-core';
 import { withRelay } from '../lib/browser.ts';
 import { until } from '../lib/until.ts';
+import type { Testimony } from '../pages/tab/witness.ts';
 import type { Account } from './Generator.ts';
 
 /** Writes of a page's last moment: what is pending when it goes. */
 export const LAST_WRITES = 20;
+
+/**
+ * What a page that is killed may have made that no note of it knows: its last writes, and those of about the last
+ * second, at 25 a second.
+ */
+export const UNSEEN = LAST_WRITES + 25;
+
+/** Long enough for a page that speaks for many, in milliseconds. */
+const SPOKEN_WITHIN = 60_000;
 
 /** What a page said of itself the last time that it was asked. */
 export interface PageAccount {
@@ -14,10 +24,14 @@ export interface PageAccount {
   persist: boolean;
   written: number;
   stats: Account;
-  /** How it went, and when (`performance.now()`). */
+  /** Its sessions are among these. */
+  ids: string[];
+  /** How it went, and when (milliseconds since the epoch). */
   end: 'closed' | 'reloaded' | 'crashed' | 'left';
   at: number;
 }
+
+type Look = ReturnType<Window['tab']['look']>;
 
 /** The tabs of one browser, each with a page that writes, and what became of every page that there was. */
 export class Tabs {
@@ -108,17 +122,25 @@ export class Tabs {
     }
   }
 
-  /** Opens a page that recovers what earlier ones left, and waits until `done`. */
-  async recover(done: () => Promise<boolean>): Promise<boolean> {
+  /**
+   * Opens a last page, which speaks for all that are gone and that no page has spoken for yet. The answer is how
+   * much is left in the browser of which the relay was not told, and what all pages have seen.
+   */
+  async visit(): Promise<{ left: number; testimony: Testimony }> {
     const tab = this.#pages.findIndex((_, tab) => persists(tab));
     await this.open(tab);
-    const recovered = await until('what earlier pages left is there', done).then(
-      () => true,
-      () => false,
-    );
-    this.#pages.splice(0, this.#pages.length, this.#page(tab));
+    const page = this.#page(tab);
+    // It has nothing pending itself from here on.
+    await page.evaluate(() => {
+      window.tab.finish(0);
+      return window.tab.flush();
+    });
+    const left = () => page.evaluate(() => window.tab.left());
+    await until('all is told', async () => (await left()) === 0, { timeout: SPOKEN_WITHIN }).catch(() => {});
+    const found = { left: await left(), testimony: await page.evaluate(() => window.tab.testimony()) };
+    this.#pages.splice(0, this.#pages.length, page);
     await this.end();
-    return recovered;
+    return found;
   }
 
   #page(tab: number): Page {
@@ -127,8 +149,12 @@ export class Tabs {
     return page;
   }
 
+  /** Waits until the page writes, and has what it takes to leave a note of that. */
   async #writes(tab: number): Promise<void> {
-    await this.#page(tab).waitForFunction(() => window.tab.look().written > 0);
+    await this.#page(tab).waitForFunction(() => {
+      const { written, stats } = window.tab.look();
+      return written > 0 && stats.state !== 'loading';
+    });
   }
 
   /** The page's last writes and its account of them. */
@@ -140,12 +166,8 @@ export class Tabs {
     this.#note(tab, look, end);
   }
 
-  #note(
-    tab: number,
-    { name, written, stats }: { name: string; written: number; stats: Account },
-    end: PageAccount['end'],
-  ): PageAccount {
-    const account = { name, tab, persist: persists(tab), written, stats, end, at: performance.now() };
+  #note(tab: number, look: Look, end: PageAccount['end']): PageAccount {
+    const account = { ...look, tab, persist: persists(tab), end, at: Date.now() };
     this.accounts.push(account);
     return account;
   }

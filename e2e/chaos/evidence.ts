@@ -1,6 +1,7 @@
 import type { Books } from '../lib/account.ts';
 import type { Network } from '../lib/Network.ts';
 import type { Database } from '../lib/rows.ts';
+import type { Testimony } from '../pages/tab/witness.ts';
 import type { Generated } from './Generator.ts';
 import type { Log } from './Log.ts';
 import type { PageAccount, Tabs } from './Tabs.ts';
@@ -8,7 +9,7 @@ import type { PageAccount, Tabs } from './Tabs.ts';
 /** One session as the consumer's tables have it. */
 export interface KnownSession {
   session: string;
-  /** The page, when it was one of a tab. */
+  /** The page, when it was one of a tab, as the keys of its rows say. */
   page: string | null;
   rows: number;
   /** The number after the last that any row, loss or relay speaks of. */
@@ -32,6 +33,9 @@ export interface Evidence {
   log: Log;
   generated: Generated;
   pages: PageAccount[];
+  /** Notes and journals in the browser of which the relay was not told. */
+  left: number;
+  testimony: Testimony;
   back: Tabs['back'];
   network: Network['counts'];
   /** The last relay's counters. */

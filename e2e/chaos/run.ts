@@ -67,14 +67,7 @@ export async function run(context: BrowserContext, database: Database, options: 
     timeout: SETTLED_WITHIN,
   });
   await tabs.end();
-  const pages = tabs.accounts;
-  await tabs.recover(async () => {
-    const known = await sessionsIn(database);
-    return pages.every(({ name, persist, written, end }) => {
-      const ends = known.filter(({ page }) => page === name).map(({ end }) => end);
-      return !persist || end === 'crashed' || Math.max(0, ...ends) >= written;
-    });
-  });
+  const { left, testimony } = await tabs.visit();
   await settled(world);
   const relayMetrics = {
     received: await relay.metric('updates_received_total'),
@@ -89,7 +82,9 @@ export async function run(context: BrowserContext, database: Database, options: 
     options: { seed, updates, faults, sessions, rate },
     log,
     generated,
-    pages,
+    pages: tabs.accounts,
+    left,
+    testimony,
     back: tabs.back,
     network: network.counts,
     relay: relayMetrics,

@@ -1,15 +1,10 @@
+import type { Testimony } from '../pages/tab/witness.ts';
 import type { Evidence, KnownSession } from './evidence.ts';
 import { WINDOW_BYTES } from './run.ts';
-import { LAST_WRITES, type PageAccount } from './Tabs.ts';
+import { type PageAccount, UNSEEN } from './Tabs.ts';
 
 /** More than an update takes on the bus, on average. */
 const UPDATE_BYTES = 1_000;
-
-/**
- * A page that persists may lose this much when it crashes: what it wrote in its last second, of which it was
- * not sure yet that it would need to be kept.
- */
-const UNKEPT = LAST_WRITES + 25;
 
 /** What is said of sessions whose end the books do not know, and why that may be. */
 export interface Shortfall {
@@ -19,10 +14,17 @@ export interface Shortfall {
   because: string;
 }
 
-/** What is wrong, and what is missing for a reason. */
+/** What a page wrote in the last moment before it was killed, too late for a note. */
+export interface Unseen {
+  whose: string;
+  updates: number;
+}
+
+/** What is wrong, what is missing for a reason, and what nobody can have known. */
 export interface Verdict {
   problems: string[];
   shortfalls: Shortfall[];
+  unseen: Unseen[];
 }
 
 const RELAY = /^relay/;
@@ -31,7 +33,7 @@ const CLIENTS_WAY = /^relay|connections/;
 
 /** Holds the books against what the clients say, and every loss against what was done. */
 export function judge(evidence: Evidence): Verdict {
-  const { books, rows, relay, generated, options } = evidence;
+  const { books, rows, relay, generated, options, left } = evidence;
   const problems: string[] = [];
   const expect = (right: boolean, problem: string) => right || problems.push(problem);
   expect(books.balanced && books.unexplained === 0, `${books.unexplained} updates are unexplained`);
@@ -43,6 +45,7 @@ export function judge(evidence: Evidence): Verdict {
   );
   expect(generated.created === options.updates, `the generator made ${generated.created} updates`);
   expect(generated.pending === 0, `the generator has ${generated.pending} updates pending`);
+  expect(left === 0, `${left} notes and journals are left in the browser`);
   for (const { place, reason, updates } of books.lost) {
     const why = `${place}/${reason}`;
     expect(
@@ -51,11 +54,12 @@ export function judge(evidence: Evidence): Verdict {
     );
   }
   compareLosses(evidence, problems);
-  const shortfalls = [...sessionShortfalls(evidence, problems), ...pageShortfalls(evidence, problems)];
+  const pages = judgePages(evidence, problems);
+  const shortfalls = [...sessionShortfalls(evidence, problems), ...pages.shortfalls];
   for (const { whose, made, known, because } of shortfalls) {
     expect(because !== '', `${whose} made ${made} updates, the books know ${known}`);
   }
-  return { problems, shortfalls };
+  return { problems, shortfalls, unseen: pages.unseen };
 }
 
 /** What the clients say they lost is what the books say, but for what the bus lost of the reports. */
@@ -90,6 +94,8 @@ function mayBe(why: string, { log, generated, pages }: Evidence): boolean {
       return log.had(CLIENTS_WAY) || log.had(/stopped$/);
     case 'browser/page_closed':
       return pages.length > 0 && log.had(/^tab/);
+    case 'browser/page_killed':
+      return log.had(/^tab crashed/);
     case 'bus/relay_vanished':
       // A relay that ends by itself has vanished for a consumer that was not there to hear it.
       return killed || (log.had(RELAY) && log.had(CONSUMER));
@@ -98,7 +104,11 @@ function mayBe(why: string, { log, generated, pages }: Evidence): boolean {
     case 'bus/relay_ended':
       return log.had(/^relay ended/) && log.had(CONSUMER);
     case 'bus/gone':
-      return log.longest(CONSUMER) * UPDATE_BYTES > WINDOW_BYTES;
+      // Past the window, or with a relay that went while the consumer was away.
+      return (
+        log.longest(CONSUMER) * UPDATE_BYTES > WINDOW_BYTES ||
+        log.struck.some(({ kind, from }) => RELAY.test(kind) && log.had(CONSUMER, from))
+      );
     default:
       return false;
   }
@@ -125,48 +135,46 @@ function sessionShortfalls(evidence: Evidence, problems: string[]): Shortfall[] 
 }
 
 /**
- * The tabs' pages: what was acknowledged must be in the books, and what was pending when a page could still
- * say so.
+ * The tabs' pages: whatever a page made is in the books, however it went. Only of one that was killed may the last
+ * moment be missing, of which there was no time for a note.
  */
-function pageShortfalls(evidence: Evidence, problems: string[]): Shortfall[] {
-  const { pages, sessions } = evidence;
+function judgePages(evidence: Evidence, problems: string[]): Pick<Verdict, 'shortfalls' | 'unseen'> {
   const shortfalls: Shortfall[] = [];
-  for (const { name, tab, persist, written, stats, end, at } of pages) {
-    const its = sessions.filter(({ page }) => page === name);
+  const unseen: Unseen[] = [];
+  for (const page of evidence.pages) {
+    const { name, tab, persist, written, stats, ids, end } = page;
+    const its = evidence.sessions.filter((known) => known.page === name || ids.includes(known.session));
     const known = its.reduce((sum, { end }) => sum + end, 0);
     const whose = `page ${name} of tab ${tab} (${persist ? 'persists, ' : ''}${end})`;
     if (stats.created !== written)
       problems.push(`${whose} wrote ${written}, its emitter says ${stats.created}`);
     if (end !== 'left' && known > written)
       problems.push(`${whose} wrote ${written}, the books know ${known}`);
-    if (known >= written) continue;
-    const missing = { persist, end, at, missing: written - known, pending: stats.pending };
-    const because = excuse(missing, its.at(-1), evidence);
-    shortfalls.push({ whose, made: written, known, because });
+    const missing = written - known;
+    if (missing <= 0) continue;
+    if (end === 'crashed' && missing <= Math.min(stats.pending, UNSEEN)) {
+      unseen.push({ whose, updates: missing });
+    } else {
+      const because = wasTold(page, evidence.testimony)
+        ? lastWords(
+            its.findLast(({ relay }) => relay !== null),
+            evidence,
+          )
+        : '';
+      shortfalls.push({ whose, made: written, known, because });
+    }
   }
-  return shortfalls;
+  return { shortfalls, unseen };
 }
 
-interface Missing {
-  persist: boolean;
-  end: PageAccount['end'];
-  at: number;
-  missing: number;
-  pending: number;
-}
-
-function excuse(
-  { persist, end, at, missing, pending }: Missing,
-  last: KnownSession | undefined,
-  evidence: Evidence,
-): string {
-  if (missing <= pending && end === 'crashed') {
-    if (!persist) return 'it crashed with them pending';
-    if (missing <= UNKEPT) return 'it crashed before they were kept';
-  }
-  const { log } = evidence;
-  if (missing <= pending && !persist && log.had(CLIENTS_WAY, at)) return 'it went without a way to the relay';
-  return lastWords(last, evidence);
+/**
+ * Whether somebody was told of all that the page made, the last moment before it was killed apart: the relay, while
+ * the page was there, or else the next page, by a note.
+ */
+function wasTold({ name, ids, stats, end, at }: PageAccount, { last, seen }: Testimony): boolean {
+  if (end === 'crashed') return stats.pending <= UNSEEN || ids.some((id) => (seen[id] ?? 0) >= at);
+  const { pending, noted } = last[name] ?? { pending: stats.pending, noted: false };
+  return pending === 0 || noted;
 }
 
 /**

@@ -1,10 +1,11 @@
-// Builds dist/: the module, its glue and the TypeScript face.
+// Builds dist/: the module, once as a file and once as text, and the TypeScript around it.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { encode } from './encode.mjs';
 
 const here = dirname(dirname(fileURLToPath(import.meta.url)));
 const root = dirname(here);
@@ -12,8 +13,8 @@ const require = createRequire(import.meta.url);
 
 const target = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
 const dist = join(here, 'dist');
-const glue = join(dist, 'wasm');
-const module = join(glue, 'atomwire_emitter_bg.wasm');
+const wasm = join(dist, 'wasm');
+const module = join(wasm, 'atomwire_emitter_bg.wasm');
 
 /**
  * What the module may use: what Safari 15 and webpack before 5.97 can read. Rust's own default has reference
@@ -49,18 +50,27 @@ function runBin(name, path, ...args) {
 }
 
 rmSync(dist, { recursive: true, force: true });
-mkdirSync(glue, { recursive: true });
+mkdirSync(wasm, { recursive: true });
 
 run(
   'cargo',
   'build',
   '--locked',
   '--package=atomwire-emitter',
+  '--no-default-features',
   '--profile=wasm',
   '--target=wasm32-unknown-unknown',
 );
 const built = join(target, 'wasm32-unknown-unknown', 'wasm', 'atomwire_emitter.wasm');
-run('cargo', 'run', '--locked', '--quiet', '--package=atomwire-bindgen', '--', built, glue);
+run('cargo', 'run', '--locked', '--quiet', '--package=atomwire-bindgen', '--', built, wasm);
 runBin('binaryen', 'bin/wasm-opt', module, '-Oz', ...FEATURES, '--strip-producers', '-o', module);
+// Numbers cross as they are, and each session has an instance of its own: of what wasm-bindgen writes beside the
+// module, its declaration is needed, not its JavaScript.
+rmSync(join(wasm, 'atomwire_emitter.js'));
+mkdirSync(join(dist, 'session'));
+writeFileSync(
+  join(dist, 'session', 'encoded.js'),
+  `export const encoded = '${encode(readFileSync(module))}';\n`,
+);
 runBin('typescript', 'bin/tsc', '--project', join(here, 'tsconfig.json'));
 copyFileSync(join(root, 'LICENSE'), join(dist, 'LICENSE'));

@@ -13,7 +13,8 @@ mod texts;
 
 use atomwire_wire::LostReason;
 use atomwire_wire::machine::{
-    Heard, Hello, IDS, IDS_BYTES, INPUT, Key, LOG, Machine, Memory, OUTPUT, Parent, Step, Text, Update, WhenFull,
+    Heard, Hello, IDS, IDS_BYTES, INPUT, Key, LOG, Machine, Memory, OUTPUT, Parent, Step, Text, Update,
+    WhenFull,
 };
 use memory::{Linear, SESSION, address};
 use texts::{Texts, unhex};

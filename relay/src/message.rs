@@ -1,6 +1,7 @@
 //! The bus contract's payloads, written up to where the bus thread adds `relay.seq`.
 
 use crate::losses::Losses;
+use atomwire_wire::Omitted;
 use bytes::Bytes;
 use opentelemetry::trace::TraceFlags;
 use std::fmt::Write as _;
@@ -13,6 +14,8 @@ pub(crate) struct Payload<'a> {
     pub(crate) key: &'a str,
     /// JSON text; none when the browser could not express the value.
     pub(crate) value: Option<&'a Bytes>,
+    /// What the value lacks of the app's.
+    pub(crate) omitted: Option<Omitted>,
     pub(crate) trace_id: [u8; 16],
     /// The PRODUCER span.
     pub(crate) span_id: [u8; 8],
@@ -39,6 +42,14 @@ impl Payload<'_> {
             bytes.extend_from_slice(value);
         }
         let mut rest = String::with_capacity(256);
+        if let Some(omitted) = self.omitted {
+            let omitted = match omitted {
+                Omitted::Value => "value",
+                Omitted::Parts => "parts",
+            };
+            // Writing into a String cannot fail.
+            let _ = write!(rest, r#","omitted":"{omitted}""#);
+        }
         rest.push_str(r#","traceparent":""#);
         context::write(&mut rest, self.trace_id, self.span_id, self.flags);
         rest.push('"');
@@ -48,7 +59,6 @@ impl Payload<'_> {
         }
         // Never later than the update came, so that RFC 3339 can write it.
         let time = humantime::format_rfc3339_micros(UNIX_EPOCH + Duration::from_micros(self.time_us));
-        // Writing into a String cannot fail.
         let _ = write!(rest, r#","session":"{}","seq":{},"time":"{time}""#, self.session, self.seq);
         if let Some(error) = self.error {
             rest.push_str(r#","error":"#);

@@ -10,6 +10,7 @@ pub(crate) use export::ExportThread;
 use crate::config::{OtelSettings, Sampler};
 use crate::losses::Losses;
 use crate::metrics::Metrics;
+use atomwire_wire::Omitted;
 use bytes::Bytes;
 use opentelemetry::trace::TraceFlags;
 use std::sync::Arc;
@@ -40,8 +41,8 @@ pub(crate) struct BrowserSpan {
     pub(crate) clock_error_us: u64,
     pub(crate) error: Option<(String, String)>,
     pub(crate) attributes: Vec<(String, String)>,
-    /// Whether the browser could express the value.
-    pub(crate) has_value: bool,
+    /// What the value lacks of the app's.
+    pub(crate) omitted: Option<Omitted>,
     /// The value, where it is wanted on the span.
     pub(crate) value: Option<Bytes>,
 }

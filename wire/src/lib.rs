@@ -63,17 +63,20 @@ pub enum LostReason {
     Rejected = 5,
     /// The emitter itself failed (no WebAssembly, a trap).
     EmitterFailed = 6,
+    /// The page died without a word; the next page of the origin found its note.
+    PageKilled = 7,
 }
 
 impl LostReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::QueueFull,
         Self::TooLarge,
         Self::NotSerializable,
         Self::PageClosed,
         Self::Rejected,
         Self::EmitterFailed,
+        Self::PageKilled,
     ];
 
     /// The reason of that number; a failure of the emitter's where it is none.
@@ -84,6 +87,7 @@ impl LostReason {
             3 => Self::NotSerializable,
             4 => Self::PageClosed,
             5 => Self::Rejected,
+            7 => Self::PageKilled,
             _ => Self::EmitterFailed,
         }
     }
@@ -97,8 +101,18 @@ impl LostReason {
             Self::PageClosed => "page_closed",
             Self::Rejected => "rejected",
             Self::EmitterFailed => "emitter_failed",
+            Self::PageKilled => "page_killed",
         }
     }
+}
+
+/// What an update's value lacks. The numbers are those of `Omitted` in the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Omitted {
+    /// All of it: JSON cannot hold it.
+    Value = 1,
+    /// Parts that JSON cannot hold, which stand as `JSON.stringify` leaves them.
+    Parts = 2,
 }
 
 /// Updates `first` to `last`, both included, which will never be sent.

@@ -137,6 +137,9 @@ pub struct Machine<M> {
     counts: [u64; COUNTS],
     /// What the pending updates take, as encoded.
     bytes: usize,
+    /// What of it was ever sent: updates, and bytes.
+    sent_updates: usize,
+    sent_bytes: usize,
     max_updates: usize,
     max_bytes: usize,
     drop_oldest: bool,
@@ -173,6 +176,8 @@ impl<M: Memory> Machine<M> {
             log: Log::NEW,
             counts: [0; COUNTS],
             bytes: 0,
+            sent_updates: 0,
+            sent_bytes: 0,
             max_updates: 0,
             max_bytes: 0,
             drop_oldest: false,
@@ -441,5 +446,9 @@ impl<M: Memory> Machine<M> {
 
 /// The number of a reason of loss, of a failure of the emitter's where it is none.
 fn known(reason: u64) -> u64 {
-    if reason.wrapping_sub(1) < LostReason::ALL.len() as u64 { reason } else { LostReason::EmitterFailed as u64 }
+    if reason.wrapping_sub(1) < LostReason::ALL.len() as u64 {
+        reason
+    } else {
+        LostReason::EmitterFailed as u64
+    }
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import sqlite3
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
-from conftest import Database, eventually, ledger, relay_end, start, update
+from conftest import OTHER_RELAY, Database, eventually, ledger, relay_end, start, update
 
 from atomwire import LEDGER_TOPIC
 from atomwire._account import MISSING, read_account
@@ -145,6 +146,27 @@ def test_a_loss_is_named_by_place_and_reason(place: str, books: Books) -> None:
 def test_a_row_wins_over_a_loss_and_a_loss_over_a_hole(books: Books) -> None:
     books.relay(A).rows(ONE, [0, 1, 2, 5]).lost(ONE, 1, 3, reason="overlaps").ended(ONE, 6)
     assert outcome(books.read()) == ({"browser overlaps": 1}, [(4, 4)])
+
+
+def test_what_a_note_calls_lost_may_be_a_row_of_an_earlier_relay(database: Database) -> None:
+    # The page knew 5 to be settled and had made 12; 10 had come. The relay that hears so knows nothing of it.
+    books = Books(database).relay(A, "drained").relay(B)
+    books.rows(ONE, [0, 1, 2]).gap(A, 3, 3).rows(ONE, [4, 5, 6, 8, 9], first=4)
+    books.started(ONE, 5, relay=B).lost(ONE, 5, 11, reason="page_killed").ended(ONE, 12, relay=B)
+    assert outcome(books.read()) == ({"browser page_killed": 3, "bus gone": 1}, [])
+
+
+def test_a_note_of_a_session_that_went_on_takes_nothing_away(database: Database) -> None:
+    books = Books(database).relay(A).rows(ONE, range(20)).ended(ONE, 20)
+    books.started(ONE, 5).lost(ONE, 5, 11, reason="page_killed")
+    assert outcome(books.read()) == ({}, [])
+    assert books.rows(TWO, [0, 3], first=20).read()["holes"] == [{"session": TWO, "first": 1, "last": 2}]
+
+
+def test_a_note_that_is_told_twice_counts_once_for_the_first(books: Books) -> None:
+    books.relay(A).rows(ONE, range(5)).lost(ONE, 5, 11, reason="page_closed").ended(ONE, 12)
+    books.started(ONE, 5).lost(ONE, 5, 13, reason="page_killed")
+    assert outcome(books.read()) == ({"browser page_closed": 7, "browser page_killed": 2}, [])
 
 
 def test_overlapping_losses_count_once_for_the_first_recorded(database: Database) -> None:
@@ -341,6 +363,43 @@ def test_a_consumers_books_balance(bus: Bus, run: Callable[..., Process], databa
     assert outcome(account) == ({"browser queue_full": 2, "relay too_large": 1}, [])
     assert account["relays"] == {"known": 1, "drained": 1, "vanished": 0}
     consumer.stop()
+
+
+def test_a_row_beats_a_loss_whichever_comes_first(
+    bus: Bus, run: Callable[..., Process], database: Database
+) -> None:
+    consumer = start(run, bus, database)
+
+    seqs = itertools.count()
+
+    def tell(**members: Any) -> None:
+        relay = {"id": OTHER_RELAY, "seq": next(seqs)}
+        bus.publish(ledger(**members) | {"relay": relay}, LEDGER_TOPIC)
+
+    def speak_for_the_dead() -> None:
+        tell(start=True, next_seq=5)
+        tell(lost=[{"first": 5, "last": 11, "reason": "page_killed"}])
+        tell(end=True, next_seq=12, reason="closed")
+
+    for seq in range(7):
+        bus.publish(update(seq))
+    bus.publish(relay_end(0, atom_updates=7), LEDGER_TOPIC)
+    speak_for_the_dead()
+    # The next page did not live to hear that it was heard; and the dead one's last request was on its way.
+    speak_for_the_dead()
+    tell(start=True, next_seq=5)
+    for relay_seq, seq in enumerate(range(5, 10)):
+        bus.publish(update(seq, relay={"id": OTHER_RELAY, "seq": relay_seq}))
+    tell(end=True, next_seq=10, reason="forgotten")
+    eventually(lambda: database.count() == 10)
+    eventually(lambda: (8,) in database.rows("SELECT next_seq FROM bus_positions"))
+    consumer.stop()
+    process = run("-m", "atomwire", "account", "--json", DATABASE_URL=database.url)
+    assert process.wait() == 0, process.lines
+    account = json.loads(process.lines[0])
+    assert (account["updates"], account["rows"]) == (12, 10)
+    assert outcome(account) == ({"browser page_killed": 2}, [])
+    assert account["sessions"] == {"known": 1, "ended": 1, "open": 0}
 
 
 def test_a_database_that_does_not_exist_is_not_made(run: Callable[..., Process], sqlite: Database) -> None:

@@ -36,6 +36,12 @@ def consumer(run: Callable[..., Process], bus: Bus, database: Database) -> Proce
     return start(run, bus, database)
 
 
+def await_ledger(database: Database, count: int) -> None:
+    """Wait for so many messages of the ledger: an update that came after them may be stored before."""
+    position = f"SELECT next_seq FROM bus_positions WHERE topic = '{LEDGER_TOPIC}'"
+    eventually(lambda: database.rows(position) == [(count,)])
+
+
 def test_an_update_becomes_a_row(bus: Bus, consumer: Process, database: Database) -> None:
     value = '{"b":1.10,  "a":"\\u0000\\ud800 é", "b":null}'
     bus.publish(json.dumps(update(key="c", value="HERE")).replace('"HERE"', value).encode())
@@ -125,10 +131,44 @@ def test_a_session_may_come_back_after_its_end(
     consumer = start(run, bus, sqlite)
     for relay_seq, message in enumerate(messages):
         bus.publish(ledger(relay_seq, next_seq=42, **message), LEDGER_TOPIC)
-    bus.publish(update())
-    eventually(sqlite.count)
+    await_ledger(sqlite, len(messages))
     consumer.stop()
     assert sqlite.rows("SELECT next_seq, end_reason FROM sessions") == [(42, expected)]
+
+
+START = {"start": True}
+CLOSED, FORGOTTEN = ({"end": True, "reason": reason} for reason in ("closed", "forgotten"))
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        # The next page closes what an earlier one had closed, or knows less of, or more.
+        ([(CLOSED, 42), (CLOSED, 42)], (42, "closed")),
+        ([(CLOSED, 42), (START, 40), (CLOSED, 41)], (42, "closed")),
+        ([(CLOSED, 42), (START, 40), (CLOSED, 45)], (45, "closed")),
+        ([(FORGOTTEN, 42), (START, 40), (CLOSED, 41)], (42, "closed")),
+        ([(START, 42), (START, 40), (CLOSED, 41)], (42, "closed")),
+        # A last request that comes after that, and a relay that remembers it for as long as it may.
+        ([(CLOSED, 42), (START, 40)], (42, "closed")),
+        ([(CLOSED, 42), (START, 40), (FORGOTTEN, 41)], (42, "closed")),
+        # What a relay forgets that another one has gone on with.
+        ([(START, 42), (FORGOTTEN, 41)], (42, None)),
+    ],
+)
+def test_the_end_of_a_session_is_told_by_the_furthest_word_and_the_clients_own(
+    messages: list[tuple[dict[str, Any], int]],
+    expected: tuple[int, str | None],
+    bus: Bus,
+    run: Callable[..., Process],
+    database: Database,
+) -> None:
+    consumer = start(run, bus, database)
+    for relay_seq, (message, next_seq) in enumerate(messages):
+        bus.publish(ledger(relay_seq, next_seq=next_seq, **message), LEDGER_TOPIC)
+    await_ledger(database, len(messages))
+    consumer.stop()
+    assert database.rows("SELECT next_seq, end_reason FROM sessions") == [expected]
 
 
 def test_without_replay_gaps_on_the_bus_become_rows(

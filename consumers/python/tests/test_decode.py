@@ -36,7 +36,7 @@ JSON = st.recursive(
 )
 VALID = [
     update(),
-    update(tracestate="a=b", error="TypeError"),
+    update(tracestate="a=b", error="TypeError", omitted="parts"),
     ledger(lost=[{"first": 3, "last": 9, "reason": "queue_full"}]),
     ledger(lost=[{"first": 3, "last": 9, "reason": "invalid_json"}], place="relay"),
     ledger(start=True, next_seq=13),
@@ -113,6 +113,15 @@ def test_a_null_is_a_value_and_an_absent_one_is_none() -> None:
     assert (absent.value, absent.value_json, absent.has_value) == (None, None, False)
 
 
+def test_what_a_value_lacks_is_said() -> None:
+    assert decode_update(update()).omitted is None
+    parts, nothing = decode_update(update(omitted="parts")), decode_update(update(value=..., omitted="value"))
+    assert (parts.omitted, parts.has_value) == ("parts", True)
+    assert (nothing.omitted, nothing.has_value) == ("value", False)
+    # A relay of a later version may have more to say; the update is one all the same.
+    assert decode_update(update(omitted="digits")).omitted == "digits"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -174,6 +183,7 @@ def test_times_keep_their_microseconds(time: str, microsecond: int) -> None:
         ({"time": "2026-11-21T02:30:44"}, "time: not an RFC 3339 time in UTC (…Z)"),
         ({"time": "2026-02-30T02:30:44Z"}, "time: no such date or time"),
         ({"error": 5}, "error: not a string"),
+        ({"omitted": True}, "omitted: not a string"),
         ({"relay": "r"}, "relay: not an object"),
         ({"relay": {"id": "r", "seq": 0}}, "relay.id: malformed"),
         ({"relay": {"id": RELAY}}, "relay.seq: not an integer from 0 to 9007199254740991"),

@@ -3,8 +3,9 @@
 import { type EmitterStats, startEmitter } from 'atomwire';
 import { atomWithTracing } from 'atomwire/jotai';
 import { createStore } from 'jotai/vanilla';
+import { drawn, left, type Testimony, testimony, watch } from './witness.ts';
 
-/** Writes a second. */
+/** Writes a second; `chaos/Tabs.ts` knows. */
 const RATE = 25;
 const ATOMS = 4;
 
@@ -14,6 +15,7 @@ const name = crypto.randomUUID().slice(0, 8);
 const atoms = Array.from({ length: ATOMS }, (_, index) => atomWithTracing(`tab/${name}/${index}`, -1));
 const store = createStore();
 
+const witness = watch(name, () => emitter.stats().pending);
 const emitter = startEmitter({
   url: query.get('relay') ?? '',
   service: { name: 'tab' },
@@ -33,18 +35,19 @@ const timer = setInterval(() => write(1), 1000 / RATE);
 
 /** What tests call. */
 export const tab = {
-  /** Whose rows, how many writes, and the emitter's own account. */
-  look: (): { name: string; written: number; stats: EmitterStats } => ({
-    name,
-    written,
-    stats: emitter.stats(),
-  }),
+  /** Whose rows, how many writes, the emitter's own account, and what its sessions may be called. */
+  look(): { name: string; written: number; stats: EmitterStats; ids: string[] } {
+    witness.lookLast();
+    return { name, written, stats: emitter.stats(), ids: drawn };
+  },
   /** The last writes, so that something is still pending, and no more. */
   finish(count: number): void {
     clearInterval(timer);
     write(count);
   },
   flush: (): Promise<void> => emitter.flush(),
+  left,
+  testimony: (): Testimony => testimony(),
 };
 
 declare global {

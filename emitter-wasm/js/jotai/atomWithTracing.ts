@@ -1,5 +1,6 @@
 import { atom, type PrimitiveAtom } from 'jotai/vanilla';
-import { openSpan } from '../openSpan.js';
+import { openSpan } from '../write/openSpan.js';
+import type { Outcome } from './Outcome.js';
 import { watch } from './watch.js';
 
 /** What Jotai's `atom(initialValue)` adds to its type, under a name that Jotai does not export. */
@@ -15,35 +16,41 @@ export interface WithInitialValue<Value> {
  */
 export function atomWithTracing<Value>(
   key: string,
+): PrimitiveAtom<Value | undefined> & WithInitialValue<Value | undefined>;
+export function atomWithTracing<Value>(
+  key: string,
   initialValue: Value,
-): PrimitiveAtom<Value> & WithInitialValue<Value> {
+): PrimitiveAtom<Value> & WithInitialValue<Value>;
+export function atomWithTracing(key: string, initialValue?: unknown): PrimitiveAtom<unknown> {
   // Jotai would take a function for a read function here, also one that is a value.
-  const tracedAtom = atom<Value>(undefined as Value);
+  const tracedAtom = atom<unknown>();
   tracedAtom.init = initialValue;
   const write = tracedAtom.write;
   tracedAtom.write = function (get, set, update) {
     const span = openSpan(key);
-    if (span === undefined) {
-      write.call(this, get, set, update);
-      return;
-    }
+    if (!span) return write.call(this, get, set, update);
     span.begin();
+    let value: unknown;
+    let outcome: Outcome | undefined;
     try {
-      write.call(this, get, set, update);
+      // What Jotai's own write does. Afterwards would be late for watching: some versions take promises up.
+      value = typeof update === 'function' ? update(get(this)) : update;
+      outcome = watch(value);
+      set(this, value);
     } catch (error) {
       span.endFailed(error);
       throw error;
     }
-    const value: unknown = get(this);
-    if (value instanceof Promise) {
-      watch(
-        value,
-        (settled) => span.endWith(settled),
-        (error) => span.endFailed(error),
-      );
-    } else {
+    if (!outcome) {
       span.endWith(value);
+      return;
     }
+    const seen = performance.now();
+    outcome.whenKnown((failed, settled, late) => {
+      const at = late ? seen : undefined;
+      if (failed) span.endFailed(settled, at);
+      else span.endWith(settled, at);
+    });
   };
   return tracedAtom;
 }

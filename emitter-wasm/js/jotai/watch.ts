@@ -1,29 +1,30 @@
+import { Outcome, outcomes } from './Outcome.js';
+import { EnginePromise, watchPromise } from './watchPromise.js';
+import { watchThenable } from './watchThenable.js';
+
 /**
- * Calls back when `promise` settles, without taking part: a rejection that the app does not handle is still
- * reported as unhandled, and one that it handles is not.
+ * Finds out what becomes of `value` if it is asynchronous, as Jotai decides that: by its `then`. To be called
+ * before anybody else learns of it; it is `fresh` if nobody can have handled it yet.
  *
- * A plain `then` with two callbacks would hide the first, because it counts as handling; with one it would
- * report the second twice. So the rejection goes on in a promise of our own, until the app takes up the
- * original: `await`, `then` and `Promise.all` all read its `constructor` when they do (ECMA-262,
- * PromiseResolve and SpeciesConstructor). What the app did before it gave the promise away cannot be seen.
+ * The app's promises stay as they are: rejections are reported as unhandled exactly when they would have been,
+ * and `then` is not called more often.
  */
-export function watch<Value>(
-  promise: Promise<Value>,
-  onFulfilled: (value: Value) => void,
-  onRejected: (error: unknown) => void,
-): void {
-  const original = promise.constructor;
-  const ours = promise.then(onFulfilled, (error) => {
-    onRejected(error);
-    throw error;
-  });
-  const watching = Reflect.defineProperty(promise, 'constructor', {
-    configurable: true,
-    get() {
-      ours.catch(() => {});
-      return original;
-    },
-  });
-  // A frozen promise: rather silent than reported twice.
-  if (!watching) ours.catch(() => {});
+export function watch(value: unknown, fresh = false): Outcome | undefined {
+  if (typeof (value as Partial<PromiseLike<unknown>> | undefined | null)?.then !== 'function')
+    return undefined;
+  const thenable = value as PromiseLike<unknown>;
+  let outcome = outcomes.get(thenable);
+  if (!outcome) {
+    outcome = new Outcome();
+    try {
+      outcomes.set(thenable, outcome);
+      if (thenable instanceof EnginePromise || thenable instanceof Promise)
+        watchPromise(thenable, outcome, fresh);
+      else watchThenable(thenable, outcome);
+    } catch {
+      // Frozen, or a proxy with a will of its own: it counts as over.
+      outcome.settle(false);
+    }
+  }
+  return outcome;
 }

@@ -1,73 +1,50 @@
-import type { LeftSession } from '../Live.js';
-import { type Database, forget, framesUpTo, type SessionRecord } from './database.js';
-import { holdLock } from './holdLock.js';
+import type { LeftNote } from '../session/Note.js';
+import { readNote } from './readNote.js';
+import { type Rescuer, speakFor } from './speakFor.js';
 
+/** No other key of the storage is ours to look at. */
+const NAME = /^atomwire:[0-9a-f]{32}$/;
+/** A last request may still be under way: what it brings is not lost. */
+const GRACE_MS = 2_000;
 /** Older than this it is no news any more: it is reported as lost, so that the books close. */
 const MAX_AGE_MS = 24 * 3_600_000;
 /** No page has spoken to this session's relay for so long that none will. */
 const ABANDONED_MS = 30 * MAX_AGE_MS;
 
-/** What recovery asks of the page that does it. */
-export interface Rescuer {
-  /** The relay's stream; another one's sessions are not ours. */
-  url: string;
-  /** Aborted when the page goes, which then holds no lock: what is not done is the next page's. */
-  signal: AbortSignal;
-  /** So many updates of earlier pages are on their way. */
-  found(updates: number): void;
-  /** Sends a session, and says whether it is over. Throws when it is no session. */
-  send(left: LeftSession): Promise<boolean>;
-}
-
-/** Sends what earlier pages have left, one after the other, unless another page does. */
-export async function recover(database: Database, rescuer: Rescuer): Promise<void> {
-  const claimed: { record: SessionRecord; release: () => void }[] = [];
-  try {
-    for (const { id } of await database.getAll('sessions')) {
-      const release = await holdLock(id);
-      if (release === undefined) continue;
-      rescuer.signal.addEventListener('abort', release);
+/**
+ * Closes the books of the sessions that earlier pages left, one after the other, unless another page does.
+ * A note goes when the relay has settled all that it speaks of, never because something failed.
+ */
+export async function recover(rescuer: Rescuer): Promise<void> {
+  for (const name of Object.keys(localStorage).filter((name) => NAME.test(name))) {
+    await pause(GRACE_MS - age(readNote(name)));
+    if (rescuer.signal.aborted) return;
+    await navigator.locks.request(name, { ifAvailable: true }, async (lock) => {
       // Now that it is ours: another page may just have been done with it.
-      const record = await database.get('sessions', id);
-      if (record !== undefined && !isSession(record)) await forget(database, id);
-      else if (record?.url === rescuer.url) {
-        claimed.push({ record, release });
-        continue;
-      } else if (record !== undefined && Date.now() - record.at > ABANDONED_MS) await forget(database, id);
-      release();
-    }
-    const updates = claimed.reduce((sum, { record }) => sum + record.end - record.from, 0);
-    if (updates > 0) rescuer.found(updates);
-    for (const { record, release } of claimed) {
-      if (rescuer.signal.aborted) return;
-      if (await isOver(database, record, rescuer)) await forget(database, record.id);
-      release();
-    }
-  } finally {
-    for (const { release } of claimed) release();
+      if (lock && localStorage.getItem(name) !== null) await closeBooks(name, rescuer);
+    });
   }
 }
 
-async function isOver(database: Database, record: SessionRecord, rescuer: Rescuer): Promise<boolean> {
-  const { id, identity, resource, keys, end, at } = record;
-  const rows = await database.getAll('frames', framesUpTo(id, Number.MAX_SAFE_INTEGER));
-  const frames = rows.flatMap((row) => row.frames);
-  const expired = Date.now() - at > MAX_AGE_MS;
-  // Whatever wrote what is none of ours, nobody can read it.
-  if (!frames.every((frame) => frame instanceof Uint8Array)) return true;
-  try {
-    return await rescuer.send({ identity, resource, keys, frames, end, expired });
-  } catch {
-    return true;
+async function closeBooks(name: string, rescuer: Rescuer): Promise<void> {
+  const note = readNote(name);
+  if (note === undefined) {
+    localStorage.removeItem(name);
+    rescuer.diagnose('recovery_failed', `${name} in localStorage is nothing that this package wrote`);
+  } else if (note[0] !== rescuer.url) {
+    if (age(note) > ABANDONED_MS) localStorage.removeItem(name);
+  } else {
+    await speakFor(name, note, age(note) > MAX_AGE_MS, rescuer).catch((error) => {
+      rescuer.diagnose('recovery_failed', `what an earlier page left stays for the next: ${error}`);
+    });
   }
 }
 
-function isSession({ identity, url, resource, keys, from, end, at }: SessionRecord): boolean {
-  return (
-    identity instanceof Uint8Array &&
-    identity.length === 48 &&
-    [url, resource].every((text) => typeof text === 'string') &&
-    Array.isArray(keys) &&
-    [from, end, at].every(Number.isFinite)
-  );
+/** In milliseconds. */
+function age(note: LeftNote | undefined): number {
+  return note === undefined ? Infinity : Math.max(0, Date.now() - note[6]);
+}
+
+function pause(millis: number): Promise<void> {
+  return millis > 0 ? new Promise((resolve) => setTimeout(resolve, millis)) : Promise.resolve();
 }

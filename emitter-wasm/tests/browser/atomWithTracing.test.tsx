@@ -6,6 +6,7 @@ import { createRoot } from 'react-dom/client';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { startWithPeer } from '../peer/startWithPeer.ts';
 import { unhandledRejections } from '../peer/unhandledRejections.ts';
+import { allReported, rejectionEvents } from './transparent/rejectionEvents.ts';
 
 Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true });
 
@@ -182,6 +183,7 @@ describe('a promise', () => {
     store.set(dishAtom, promise);
     expect(store.get(dishAtom)).toBe(promise);
     setTimeout(() => resolve('roll'), 30);
+    expect(await store.get(dishAtom)).toBe('roll');
     const [update] = await peer.updatesUntil(1);
     expect(update).toMatchObject({ key: 'dish', value: 'roll' });
     expect(update?.duration).toBeGreaterThan(20_000);
@@ -204,7 +206,170 @@ describe('a promise', () => {
     const unhandled = unhandledRejections();
     const error = new TypeError('sold out');
     createStore().set(atomWithTracing<unknown>('dish', undefined), Promise.reject(error));
-    await peer.updatesUntil(1);
+    expect((await peer.updatesUntil(1))[0]?.error).toEqual({ type: 'TypeError', message: 'sold out' });
     expect(unhandled()).toEqual([error]);
   });
+
+  test('that nobody handles is recorded when the page reports it: nothing waits for a timer', async () => {
+    const { emitter } = await startWithPeer();
+    const events = rejectionEvents(() => {});
+    const realTimeout = globalThis.setTimeout;
+    vi.useFakeTimers({ toFake: ['setTimeout'] });
+    onTestFinished(() => {
+      vi.runOnlyPendingTimers();
+      vi.useRealTimers();
+      events.stop();
+    });
+    createStore().set(atomWithTracing<unknown>('dish', undefined), Promise.reject(new Error('sold out')));
+    await allReported(realTimeout);
+    expect(emitter.stats().created).toBe(1);
+  });
+
+  test('that nobody takes up is recorded with what it settled to, as a write that took no time', async () => {
+    const { peer } = await startWithPeer();
+    const { promise, resolve } = Promise.withResolvers<string>();
+    createStore().set(atomWithTracing<unknown>('dish', undefined), promise);
+    setTimeout(() => resolve('roll'), 30);
+    const [update] = await peer.updatesUntil(1);
+    expect(update?.value).toBe('roll');
+    expect(update?.duration).toBeLessThan(20_000);
+  });
+
+  test('that is written to two atoms is recorded twice, and once more when it has settled', async () => {
+    const { peer } = await startWithPeer();
+    const store = createStore();
+    const [oneAtom, twoAtom] = [atomWithTracing<unknown>('one', 0), atomWithTracing<unknown>('two', 0)];
+    const promise = Promise.resolve('roll');
+    store.set(oneAtom, promise);
+    store.set(twoAtom, promise);
+    await promise;
+    store.set(oneAtom, promise);
+    const updates = await peer.updatesUntil(3);
+    expect(updates.map(({ key, value }) => [key, value])).toEqual([
+      ['one', 'roll'],
+      ['two', 'roll'],
+      ['one', 'roll'],
+    ]);
+  });
+
+  test('shows nothing of being watched', async () => {
+    await startWithPeer();
+    const store = createStore();
+    const dishAtom = atomWithTracing<unknown>('dish', undefined);
+    const promise = Promise.resolve('roll');
+    store.set(dishAtom, promise);
+    expect(Reflect.ownKeys(promise)).toEqual([]);
+    expect(promise).toBeInstanceOf(Promise);
+    expect(promise.constructor).toBe(Promise);
+    expect(Object.getPrototypeOf(promise)).toBe(Promise.prototype);
+  });
+
+  test('that is frozen is left alone: its update has no value', async () => {
+    const { peer } = await startWithPeer();
+    const store = createStore();
+    const dishAtom = atomWithTracing<unknown>('dish', undefined);
+    const promise = Object.freeze(Promise.resolve('roll'));
+    store.set(dishAtom, promise);
+    expect(await store.get(dishAtom)).toBe('roll');
+    expect((await peer.updatesUntil(1))[0]?.omitted).toBe(true);
+  });
+
+  test('of a class that works in its `then` is not made to work', async () => {
+    const { peer } = await startWithPeer();
+    const store = createStore();
+    const works: string[] = [];
+    class Lazy<Value> extends Promise<Value> {
+      // biome-ignore lint/suspicious/noThenProperty: that is what it is about.
+      override then<One, Two>(...callbacks: Parameters<Promise<Value>['then']>): Promise<One | Two> {
+        works.push('then');
+        return super.then(...callbacks) as Promise<One | Two>;
+      }
+    }
+    store.set(atomWithTracing<unknown>('dish', undefined), Lazy.resolve('roll'));
+    expect((await peer.updatesUntil(1))[0]?.value).toBe('roll');
+    expect(works).toEqual([]);
+  });
+});
+
+describe('a thenable', () => {
+  /** A query builder: it runs when it is asked for its result, and each time anew. */
+  function query(settle: (fulfil: (rows: string[]) => void, reject: (error: unknown) => void) => void) {
+    const runs: number[] = [];
+    class Query implements PromiseLike<string[]> {
+      // biome-ignore lint/suspicious/noThenProperty: that is what it is about.
+      then<One, Two>(...callbacks: Parameters<Promise<string[]>['then']>): PromiseLike<One | Two> {
+        runs.push(runs.length);
+        return new Promise(settle).then(...callbacks) as Promise<One | Two>;
+      }
+    }
+    return { query: new Query(), runs };
+  }
+
+  test('is recorded with what it tells the app, and not run for our sake', async () => {
+    const { peer } = await startWithPeer();
+    const store = createStore();
+    const rowsAtom = atomWithTracing<PromiseLike<string[]> | undefined>('rows', undefined);
+    const { query: rows, runs } = query((fulfil) => setTimeout(fulfil, 30, ['roll']));
+    store.set(rowsAtom, rows);
+    expect(store.get(rowsAtom)).toBe(rows);
+    expect(Object.keys(rows)).toEqual([]);
+    expect(await store.get(rowsAtom)).toEqual(['roll']);
+    expect(runs).toHaveLength(1);
+    const [update] = await peer.updatesUntil(1);
+    expect(update).toMatchObject({ key: 'rows', value: ['roll'] });
+    expect(update?.duration).toBeGreaterThan(20_000);
+  });
+
+  test('that fails is recorded with its error, whether or not the app looks', async () => {
+    const { peer } = await startWithPeer();
+    const store = createStore();
+    const rowsAtom = atomWithTracing<PromiseLike<string[]> | undefined>('rows', undefined);
+    const error = new RangeError('no such table');
+    for (const use of [
+      (rows: PromiseLike<string[]>) => rows.then(undefined, (reason) => reason),
+      (rows: PromiseLike<string[]>) => Promise.resolve(rows.then(() => {})).catch((reason) => reason),
+    ]) {
+      const { query: rows } = query((_fulfil, reject) => reject(error));
+      store.set(rowsAtom, rows);
+      expect(await use(rows)).toBe(error);
+    }
+    const updates = await peer.updatesUntil(2);
+    expect(updates.map((update) => update.error?.type)).toEqual(['RangeError', 'RangeError']);
+  });
+
+  test('that nobody runs is recorded without a value', async () => {
+    const { peer } = await startWithPeer();
+    const { query: rows, runs } = query((fulfil) => fulfil([]));
+    createStore().set(atomWithTracing<unknown>('rows', undefined), rows);
+    expect((await peer.updatesUntil(1))[0]).toMatchObject({ omitted: true, error: undefined });
+    expect(runs).toEqual([]);
+  });
+
+  test('that is frozen is recorded at once, without a value', async () => {
+    const { peer } = await startWithPeer();
+    const { query: rows } = query((fulfil) => fulfil([]));
+    createStore().set(atomWithTracing<unknown>('rows', undefined), Object.freeze(rows));
+    expect((await peer.updatesUntil(1))[0]?.omitted).toBe(true);
+  });
+});
+
+test('a value that writes when it is looked at', async () => {
+  const { peer } = await startWithPeer();
+  const store = createStore();
+  const looksAtom = atomWithTracing('looks', 0);
+  const dishAtom = atomWithTracing<unknown>('dish', undefined);
+  const dish = {
+    get name() {
+      store.set(looksAtom, (looks) => looks + 1);
+      return 'roll';
+    },
+    toJSON() {
+      store.set(looksAtom, (looks) => looks + 1);
+      return { name: this.name };
+    },
+  };
+  store.set(dishAtom, dish);
+  expect(store.get(dishAtom)).toBe(dish);
+  const updates = await peer.updatesUntil(3);
+  expect(updates.filter(({ key }) => key === 'dish').map(({ value }) => value)).toEqual([{ name: 'roll' }]);
 });

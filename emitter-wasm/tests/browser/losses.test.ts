@@ -19,6 +19,14 @@ function balanced({ stats }: { stats(): EmitterStats }): EmitterStats {
   return account;
 }
 
+/** Nothing can be left for another page. */
+function withoutStorage(): void {
+  vi.spyOn(Storage.prototype, 'setItem').mockImplementation(() => {
+    throw new Error('denied');
+  });
+  onTestFinished(() => void vi.restoreAllMocks());
+}
+
 /** With a relay that says nothing until it is told to. */
 function startSilent(options: Parameters<typeof startWithPeer>[0]) {
   return startWithPeer(options, (peer) => {
@@ -92,7 +100,8 @@ describe('each reason of loss is counted, told once, and reported', () => {
     expect(diagnostics.map(({ kind }) => kind)).toEqual(['not_serializable']);
   });
 
-  test('page_closed', async () => {
+  test('page_closed, where no next page can know', async () => {
+    withoutStorage();
     const { peer, emitter, diagnostics } = await startSilent({});
     await peer.until(() => peer.hellos.length === 1);
     set(...Array.from({ length: 10 }, () => 'x'.repeat(20_000)));
@@ -171,6 +180,7 @@ test('however often something happens, it is told once', async () => {
 });
 
 test('shutdown leaves what it could not send to a last request, and says how it ended', async () => {
+  withoutStorage();
   const { peer, emitter } = await startSilent({});
   await peer.until(() => peer.hellos.length === 1);
   set(1, 2);
@@ -178,5 +188,17 @@ test('shutdown leaves what it could not send to a last request, and says how it 
   await peer.until(() => peer.requests.length === 1);
   expect(peer.requests[0]?.flatMap(({ batch }) => batch?.updates ?? [])).toHaveLength(2);
   expect(peer.requests[0]?.at(-1)?.bye).toEqual({ nextSeq: 2 });
-  onTestFinished(() => void vi.restoreAllMocks());
+});
+
+test('where the next page closes the books, the last request leaves them open', async () => {
+  const { peer, emitter } = await startSilent({});
+  await peer.until(() => peer.hellos.length === 1);
+  set(...Array.from({ length: 10 }, () => 'x'.repeat(20_000)));
+  window.dispatchEvent(new PageTransitionEvent('pagehide', { persisted: false }));
+  await peer.until(() => peer.requests.length === 1);
+  const [, ...rest] = peer.requests[0] ?? [];
+  expect(rest.flatMap(({ batch }) => batch?.updates ?? []).length).toBeGreaterThan(0);
+  expect(rest.flatMap(({ batch }) => batch?.lost ?? [])).toEqual([]);
+  expect(rest.some(({ bye }) => bye !== undefined)).toBe(false);
+  expect(balanced(emitter)).toMatchObject({ pending: 10, lost: {} });
 });

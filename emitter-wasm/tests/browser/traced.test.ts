@@ -248,6 +248,110 @@ describe('a traced write inside a traced write is its child', () => {
   });
 });
 
+describe('what a listener writes is a trace of its own', () => {
+  test.each(['before an await', 'after one'])('%s', async (when) => {
+    const { peer } = await startWithPeer();
+    const store = createStore();
+    const cartAtom = atomWithTracing('cart', 0);
+    const heardAtom = atomWithTracing('heard', 0);
+    store.sub(cartAtom, () => store.set(heardAtom, store.get(cartAtom)));
+    const orderAtom = traced(
+      atom(null, async (_get, set) => {
+        if (when === 'after one') await null;
+        set(cartAtom, 1);
+      }),
+      'order',
+    );
+    await store.set(orderAtom);
+    const updates = await peer.updatesUntil(3);
+    const parents = updates.map(({ key, parent }) => [key, parent !== undefined]);
+    expect(Object.fromEntries(parents)).toEqual({ cart: true, heard: false, order: false });
+  });
+});
+
+describe('an atom that is traced again', () => {
+  test('is traced once, under its new key', async () => {
+    const { peer } = await startWithPeer();
+    const store = createStore();
+    const countAtom = traced(atom(0), 'old');
+    expect(traced(countAtom, 'new')).toBe(countAtom);
+    store.set(countAtom, 1);
+    store.set(atomWithTracing('last', 0), 1);
+    expect((await peer.updatesUntil(2)).map(({ key }) => key)).toEqual(['new', 'last']);
+  });
+
+  test('also by another copy of the package', async () => {
+    const { peer } = await startWithPeer();
+    const { href } = new URL('../../dist/jotai/traced.js?copy', import.meta.url);
+    const copy: typeof import('atomwire/jotai') = await import(/* @vite-ignore */ href);
+    expect(copy.traced).not.toBe(traced);
+    const store = createStore();
+    const countAtom = copy.traced(traced(atom(0), 'old'), 'new');
+    store.set(countAtom, 1);
+    store.set(atomWithTracing('last', 0), 1);
+    expect((await peer.updatesUntil(2)).map(({ key }) => key)).toEqual(['new', 'last']);
+  });
+});
+
+test('a frozen atom stays as it is, untraced', async () => {
+  const { peer } = await startWithPeer();
+  const store = createStore();
+  const countAtom = Object.freeze(atom(0));
+  expect(traced(countAtom, 'count')).toBe(countAtom);
+  store.set(countAtom, 1);
+  expect(store.get(countAtom)).toBe(1);
+  store.set(atomWithTracing('last', 0), 1);
+  expect((await peer.updatesUntil(1)).map(({ key }) => key)).toEqual(['last']);
+});
+
+test('a write that returns a thenable lasts until that has told the app', async () => {
+  const { peer } = await startWithPeer();
+  const store = createStore();
+  let runs = 0;
+  const thenable = {
+    // biome-ignore lint/suspicious/noThenProperty: that is what it is about.
+    then(fulfil: (value: string) => void) {
+      runs += 1;
+      setTimeout(fulfil, 30, 'served');
+    },
+  } as PromiseLike<string>;
+  const orderAtom = traced(
+    atom(null, () => thenable),
+    'order',
+  );
+  expect(await store.set(orderAtom)).toBe('served');
+  expect(runs).toBe(1);
+  expect((await peer.updatesUntil(1))[0]?.duration).toBeGreaterThan(20_000);
+});
+
+test('an asynchronous write that nobody waits for has the time that it took', async () => {
+  const { peer } = await startWithPeer();
+  const orderAtom = traced(
+    atom(null, async () => {
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }),
+    'order',
+  );
+  void createStore().set(orderAtom);
+  expect((await peer.updatesUntil(1))[0]?.duration).toBeGreaterThan(20_000);
+});
+
+test('a promise that a write returns, and nobody waits for, ends with the write’s last deed', async () => {
+  const { peer } = await startWithPeer();
+  const cartAtom = atomWithTracing('cart', 0);
+  const orderAtom = traced(
+    atom(null, (_get, set) => new Promise((resolve) => setTimeout(resolve, 30)).then(() => set(cartAtom, 1))),
+    'order',
+  );
+  void createStore().set(orderAtom);
+  const [cart, order] = await peer.updatesUntil(2);
+  expect(order?.key).toBe('order');
+  const end = (order?.start ?? 0) + (order?.duration ?? 0);
+  // Nothing is left to be seen of its end; of the 2 s after which it was given up, neither.
+  expect(end).toBeGreaterThanOrEqual(cart?.start ?? Infinity);
+  expect(end - (cart?.start ?? 0)).toBeLessThan(500_000);
+});
+
 describe('the app’s active span', () => {
   const active = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), traceFlags: 3 };
 

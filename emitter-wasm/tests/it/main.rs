@@ -1,5 +1,5 @@
-//! The module in a browser, without its TypeScript, against the real relay where one is given
-//! (`npm run test:wasm --workspace atomwire` starts one).
+//! The crate in a browser, without its TypeScript, against the real relay (`npm run test:wasm --workspace atomwire`
+//! starts one, and says where).
 #![cfg(target_arch = "wasm32")]
 
 mod plain_contract;

@@ -1,104 +1,104 @@
-//! The only place that touches the module's face.
+//! A session as JavaScript drives it: the crate's functions, and its memory by address.
 
-use atomwire_emitter::{Host, Session};
-use js_sys::{Function, Object, Promise, Reflect};
-use serde::Deserialize;
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::rc::Rc;
-use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
+use atomwire_emitter as module;
+use futures_util::{SinkExt as _, StreamExt as _};
+use gloo_net::websocket::Message;
+use gloo_net::websocket::futures::WebSocket;
+use js_sys::{ArrayBuffer, Date, Float64Array, Math, Uint8Array, WebAssembly};
+use wasm_bindgen::JsCast as _;
 
 /// The relay under test, `ws://host:port/v1/stream`.
-pub(crate) const RELAY: Option<&str> = option_env!("ATOMWIRE_TEST_RELAY");
+pub(crate) const RELAY: &str =
+    env!("ATOMWIRE_TEST_RELAY", "these tests talk to a relay: npm run test:wasm --workspace atomwire");
 
-/// What `Session::stats` gives to JavaScript.
-#[derive(Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Stats {
-    pub(crate) state: String,
-    pub(crate) created: u64,
-    pub(crate) acknowledged: u64,
-    pub(crate) pending: u64,
-    pub(crate) lost: BTreeMap<String, u64>,
+const SUBPROTOCOL: &str = "atomwire.v1";
+const RESOURCE: &str = "service.name\0wasm-pack\0";
+
+/// Numbers of the account.
+pub(crate) const ACKNOWLEDGED: u32 = 1;
+pub(crate) const PENDING: u32 = 2;
+/// Those of a reason of loss: this and the reason.
+pub(crate) const LOST: u32 = 2;
+/// Reasons of loss.
+pub(crate) const QUEUE_FULL: u32 = 1;
+pub(crate) const TOO_LARGE: u32 = 2;
+pub(crate) const PAGE_CLOSED: u32 = 4;
+pub(crate) const REJECTED: u32 = 5;
+
+/// The one session of this crate's instance.
+pub(crate) struct Session {
+    positions: f64,
 }
 
-/// A session whose host lets everything through and remembers diagnostics.
-pub(crate) struct Emitter {
-    pub(crate) session: Session,
-    pub(crate) diagnostics: Rc<RefCell<Vec<String>>>,
-    position: f64,
-}
-
-impl Emitter {
-    pub(crate) fn start(url: &str) -> Self {
-        let diagnostics = Rc::new(RefCell::new(Vec::new()));
-        let host = Object::new();
-        let guard = Closure::<dyn Fn(Function) -> Function>::new(|callback| callback);
-        let seen = Rc::clone(&diagnostics);
-        let diagnose = Closure::<dyn Fn(String, String)>::new(move |kind, _| seen.borrow_mut().push(kind));
-        Reflect::set(&host, &"guard".into(), &guard.into_js_value()).expect("a plain object");
-        Reflect::set(&host, &"diagnose".into(), &diagnose.into_js_value()).expect("a plain object");
-        for kind in ["offline", "kept"] {
-            Reflect::set(&host, &kind.into(), &false.into()).expect("a plain object");
-        }
-        let resource = "service.name\0wasm-pack\0";
-        let mut identity = [0; 48];
-        identity.fill_with(|| (js_sys::Math::random() * 256.0) as u8);
-        let host = host.unchecked_into::<Host>();
-        let session = Session::new(
-            host,
-            url.into(),
-            String::new(),
-            resource,
-            &identity,
-            10_000,
-            4 << 20,
-            false,
-            false,
-            Vec::new(),
-            Vec::new(),
-            0.0,
-            false,
-        )
-        .expect("a browser has what a session needs");
-        Self { session, diagnostics, position: 0.0 }
+impl Session {
+    pub(crate) fn start() -> Self {
+        let identity: Vec<u8> = (0..48).map(|_| (Math::random() * 256.0) as u8).collect();
+        put(&identity);
+        module::start(10_000, 4 << 20, false);
+        Self { positions: 0.0 }
     }
 
+    /// A write of `value` to the atom `key`, which travels in full.
     pub(crate) fn write(&mut self, key: &str, value: &str) {
-        let index = self.session.intern(key);
-        let inline = index.is_none().then(|| key.into());
-        let (position, value) = (self.position, Some(value.into()));
-        self.position += 1.0;
-        self.session.record(index, inline, position, 1.0, 0.5, value, None, None, None, None, None);
+        let text = [key, value].concat();
+        let units = |text: &str| text.encode_utf16().count() as f64;
+        put(text.as_bytes());
+        module::texts(text.len() as u32, units(&text) as u32);
+        let (now, none) = (now(), -1.0);
+        let about = [none, units(key), none, 0.0, 0.0, units(value), 0.0];
+        let when = [self.positions, now - 500.0, 500.0, now, none, none];
+        let numbers: Vec<f64> = about.into_iter().chain(when).collect();
+        Float64Array::new_with_byte_offset_and_length(&buffer(), module::output(), 13).copy_from(&numbers);
+        module::push();
+        self.positions += 1.0;
     }
 
-    pub(crate) fn stats(&self) -> Stats {
-        serde_wasm_bindgen::from_value(self.session.stats().into()).expect("stats are a plain object")
-    }
-
-    /// Waits until the stats are so. The browser's callbacks run meanwhile.
-    pub(crate) async fn until(&self, condition: impl Fn(&Stats) -> bool) -> Stats {
+    /// Connects, says what there is to say, and goes on until that is settled. With `end` it says `Bye`, too.
+    pub(crate) async fn settle(&mut self, end: bool) {
+        let mut socket =
+            WebSocket::open_with_protocol(RELAY, SUBPROTOCOL).expect("the relay's address is one");
+        put(RESOURCE.as_bytes());
+        let hello = taken(module::opened(now(), RESOURCE.len() as u32, 0));
+        socket.send(Message::Bytes(hello)).await.expect("an open socket takes a frame");
+        module::hurry(end);
         loop {
-            let stats = self.stats();
-            if condition(&stats) {
-                return stats;
+            let mut step = module::step(now());
+            while step < 0.0 {
+                let frame = taken(-step as u32);
+                socket.send(Message::Bytes(frame)).await.expect("an open socket takes a frame");
+                step = module::step(now());
             }
-            next_turn().await;
+            if step == 0.0 || !end && module::count(PENDING) == 0.0 {
+                break;
+            }
+            let Some(Ok(Message::Bytes(frame))) = socket.next().await else { panic!("the relay hung up") };
+            put(&frame);
+            assert_eq!(module::receive(frame.len() as u32, now()), 0, "an answer");
         }
+        socket.close(None, None).expect("an open socket closes");
+        module::closed(now(), 0.0);
     }
 }
 
-impl Drop for Emitter {
-    fn drop(&mut self) {
-        self.session.abandon(false);
-    }
+fn buffer() -> ArrayBuffer {
+    let memory: WebAssembly::Memory = wasm_bindgen::memory().unchecked_into();
+    memory.buffer().unchecked_into()
 }
 
-async fn next_turn() {
-    let turn = Promise::new(&mut |resolve, _| {
-        let window = web_sys::window().expect("a browser has a window");
-        window.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, 5).expect("a callback");
-    });
-    JsFuture::from(turn).await.expect("a timer does not fail");
+/// Writes what the next call takes.
+fn put(bytes: &[u8]) {
+    view(module::input(), bytes.len() as u32).copy_from(bytes);
+}
+
+/// Reads what a call gave.
+pub(crate) fn taken(length: u32) -> Vec<u8> {
+    view(module::output(), length).to_vec()
+}
+
+fn view(at: u32, length: u32) -> Uint8Array {
+    Uint8Array::new_with_byte_offset_and_length(&buffer(), at, length)
+}
+
+fn now() -> f64 {
+    Date::now() * 1_000.0
 }

@@ -20,7 +20,10 @@ test('the tarball holds the build and its papers, and no more', () => {
   expect(paths).toContain('dist/index.d.ts');
   expect(paths).toContain('dist/jotai/index.js');
   expect(paths).toContain('dist/jotai/index.d.ts');
+  expect(paths).toContain('dist/slim.js');
+  expect(paths).toContain('dist/session/encoded.js');
   expect(paths).toContain('dist/wasm/atomwire_emitter_bg.wasm');
+  expect(paths).not.toContain('dist/wasm/atomwire_emitter.js');
 });
 
 test('the module holds no JSON parser, no protobuf runtime and no tracing SDK', () => {
@@ -39,7 +42,7 @@ test('publint has nothing to say, and nothing runs at installation', async () =>
 });
 
 test('the version is told as it is', async () => {
-  const { version } = await import(join(root, 'dist/version.js'));
+  const { version } = await import(join(root, 'dist/session/version.js'));
   expect(version).toBe(manifest.version);
 });
 
@@ -47,12 +50,21 @@ describe('the module', () => {
   const modulePath = join(root, 'dist/wasm/atomwire_emitter_bg.wasm');
   const bytes = readFileSync(modulePath);
 
-  test('imports from its glue alone, and holds no path of the machine that built it', async () => {
+  test('imports nothing, and holds no path of the machine that built it', async () => {
     const module = await WebAssembly.compile(bytes);
-    const modules = new Set(WebAssembly.Module.imports(module).map(({ module }) => module));
-    expect([...modules]).toEqual(['./atomwire_emitter_bg.js']);
+    expect(WebAssembly.Module.imports(module)).toEqual([]);
     expect(bytes.toString('latin1')).not.toContain(process.env.HOME ?? '/home/');
     expect(bytes.toString('latin1')).not.toContain(root);
+  });
+
+  test('is the one that the package inlines, in characters that no bundler escapes', async () => {
+    const [{ encoded }, { decode }] = await Promise.all([
+      import(join(root, 'dist/session/encoded.js')),
+      import(join(root, 'dist/session/decode.js')),
+    ]);
+    expect(Buffer.compare(Buffer.from(decode(encoded)), bytes)).toBe(0);
+    expect(encoded).toMatch(/^[ -~]+$/);
+    expect(encoded).not.toMatch(/["'`\\$]/);
   });
 
   test('can be read by Safari 15 and webpack before 5.97: no reference types, no multiple results', () => {

@@ -1,6 +1,7 @@
 import { type Emitter, type EmitterStats, startEmitter } from 'atomwire';
 import { atomWithTracing, traced } from 'atomwire/jotai';
 import { atom, type PrimitiveAtom, useAtom, type WritableAtom } from 'jotai';
+import { atomWithReset } from 'jotai/utils';
 import { atomFamily } from 'jotai-family';
 import { expectTypeOf, test } from 'vitest';
 
@@ -16,6 +17,8 @@ test('atomWithTracing has the type of atom(initialValue)', () => {
   );
   expectTypeOf(() => useAtom(tracedAtom)).toEqualTypeOf(() => useAtom(plainAtom));
   expectTypeOf(atomFamily((id: string) => atomWithTracing(id, 0))('a')).toEqualTypeOf(plainAtom);
+  expectTypeOf(atomWithTracing<number>('count')).toEqualTypeOf(atom<number>());
+  expectTypeOf(atomWithTracing('count').init).toEqualTypeOf<unknown>();
   // @ts-expect-error a key is a string
   atomWithTracing(1, 0);
 });
@@ -28,7 +31,11 @@ test('traced keeps value, arguments and result', () => {
   expectTypeOf(traced(plainAtom, 'order')).toEqualTypeOf<
     WritableAtom<string, [_dish: string, _count: number], Promise<boolean>>
   >();
-  expectTypeOf(traced(atom(0), 'count')).toEqualTypeOf<PrimitiveAtom<number>>();
+  const countAtom = atom(0);
+  expectTypeOf(traced(countAtom, 'count')).toEqualTypeOf(countAtom);
+  expectTypeOf(traced(countAtom, 'count').init).toEqualTypeOf<number>();
+  const nameAtom = atomWithReset('a');
+  expectTypeOf(traced(nameAtom, 'name')).toEqualTypeOf(nameAtom);
   const readOnlyAtom = atom((get) => get(plainAtom));
   // @ts-expect-error a read-only atom has no writes
   traced(readOnlyAtom, 'no');

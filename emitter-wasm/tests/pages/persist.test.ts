@@ -8,8 +8,14 @@ import {
   diagnostics,
   elsewhere,
   gate,
+  goBack,
+  kill,
   kinds,
+  noted,
+  notes,
   open,
+  relayAway,
+  relayWith,
   reopen,
   stats,
   values,
@@ -20,36 +26,35 @@ const persist = { persist: true };
 
 /** Waits until that many updates are in the page's database. */
 async function kept(page: Page, count: number): Promise<void> {
-  await expect.poll(() => page.evaluate(sessionsInDatabase)).toMatchObject([{ end: count }]);
+  await expect.poll(async () => (await rows(page)).at(-1)).toBe(count);
 }
 
-/** In a page: what is kept of each session. */
-function sessionsInDatabase(): Promise<{ end: number; at: number }[]> {
-  return new Promise((resolve, reject) => {
-    const opening = indexedDB.open('atomwire');
-    opening.onerror = reject;
-    opening.onsuccess = () => {
-      const database = opening.result;
-      if (!database.objectStoreNames.contains('sessions')) {
-        database.close();
-        resolve([]);
-        return;
-      }
-      const all = database.transaction('sessions').objectStore('sessions').getAll();
-      all.onsuccess = () => {
-        database.close();
-        resolve(all.result);
-      };
-    };
-  });
+/** Waits until nothing is. */
+async function nothingIsKept(page: Page): Promise<void> {
+  await expect.poll(() => rows(page)).toEqual([]);
+  expect(await notes(page)).toEqual([]);
 }
 
-/** Ends a tab as the system does when memory is short: no event, no last request. */
-async function kill(page: Page): Promise<void> {
-  const crashed = page.waitForEvent('crash');
-  const devtools = await context.newCDPSession(page);
-  devtools.send('Page.crash').catch(() => {});
-  await crashed;
+/** Up to which numbers updates are kept, row by row. */
+function rows(page: Page): Promise<number[]> {
+  return page.evaluate(
+    () =>
+      new Promise((resolve, reject) => {
+        const opening = indexedDB.open('atomwire');
+        // There is none yet, and the page would be in the way of its first version.
+        opening.onupgradeneeded = () => opening.transaction?.abort();
+        opening.onerror = () => resolve([]);
+        opening.onsuccess = () => {
+          const database = opening.result;
+          const all = database.transaction('frames').objectStore('frames').getAllKeys();
+          all.onerror = reject;
+          all.onsuccess = () => {
+            database.close();
+            resolve(all.result.map((key) => (key as [string, number])[1]));
+          };
+        };
+      }),
+  );
 }
 
 /** A page that wrote these values while its relay was away, and is dead now. */
@@ -60,10 +65,6 @@ async function killed(...written: unknown[]): Promise<void> {
   await kept(page, written.length);
   await kill(page);
   gate.streams = true;
-}
-
-async function nothingIsKept(page: Page): Promise<void> {
-  await expect.poll(() => page.evaluate(sessionsInDatabase)).toEqual([]);
 }
 
 test('what a killed tab had pending is sent by the next page, under its own session', async () => {
@@ -165,7 +166,7 @@ test('beyond 16 MiB nothing more is kept, and the next page reports what is miss
     await page.evaluate((part) => {
       for (let value = 0; value < 20; value++) window.app.set(`${part} ${value} ${'x'.repeat(200_000)}`);
     }, part);
-    await kept(page, 20 * (part + 1));
+    await noted(page, 20 * (part + 1));
   }
   expect(await kinds(page)).toContain('persistence_full');
   await kill(page);
@@ -174,7 +175,7 @@ test('beyond 16 MiB nothing more is kept, and the next page reports what is miss
   await expect.poll(() => books.closed.length).toBe(1);
   const [session] = books.all;
   expect(session?.rows.size).toBe(80);
-  expect(session?.lostFor('page_closed')).toBe(20);
+  expect(session?.lostFor('page_killed')).toBe(20);
   await nothingIsKept(next);
 });
 
@@ -186,8 +187,7 @@ describe('the back/forward cache', () => {
     await write(page, 1);
     await kept(page, 1);
     await page.goto(elsewhere());
-    await page.goBack({ waitUntil: 'commit' });
-    expect(await page.evaluate(() => window.app.shown)).toEqual([false, true]);
+    await goBack(page);
     await write(page, 2);
     await reopen(page);
     await expect.poll(values).toEqual([1, 2]);
@@ -207,14 +207,35 @@ describe('the back/forward cache', () => {
     const other = await open(persist);
     await expect.poll(() => books.closed.length).toBe(1);
     await nothingIsKept(other);
-    await page.goBack({ waitUntil: 'commit' });
-    expect(await page.evaluate(() => window.app.shown)).toEqual([false, true]);
+    await goBack(page);
     await write(page, 2);
     await expect.poll(values).toEqual([1, 2]);
     expect(books.all).toHaveLength(2);
     expect(books.repeats).toBe(0);
     expect(await stats(page)).toMatchObject({ created: 1, acknowledged: 1, lost: {} });
   });
+});
+
+test('out of the back/forward cache, nobody waits for an IndexedDB that never answers', async () => {
+  relayAway();
+  const page = await open(persist);
+  await write(page, 1);
+  await kept(page, 1);
+  await page.evaluate(() => {
+    const { open } = IDBFactory.prototype;
+    IDBFactory.prototype.open = function (...args) {
+      const request = open.apply(this, args);
+      request.addEventListener('success', (event) => event.stopImmediatePropagation());
+      return request;
+    };
+  });
+  await page.goto(elsewhere());
+  await goBack(page);
+  await write(page, 2);
+  relayAway(false);
+  await reopen(page);
+  await expect.poll(values).toEqual([1, 2]);
+  await expect.poll(() => kinds(page)).toContain('persistence_failed');
 });
 
 describe('where nothing can be kept, one diagnostic says so and the page goes on', () => {
@@ -226,6 +247,19 @@ describe('where nothing can be kept, one diagnostic says so and the page goes on
       () => {
         IDBFactory.prototype.open = () => {
           throw new DOMException('A mutation operation was attempted', 'InvalidStateError');
+        };
+      },
+    ],
+    [
+      'an IndexedDB that never answers',
+      () => {
+        const { open } = IDBFactory.prototype;
+        IDBFactory.prototype.open = function (...args) {
+          const request = open.apply(this, args);
+          for (const kind of ['upgradeneeded', 'success', 'error']) {
+            request.addEventListener(kind, (event) => event.stopImmediatePropagation());
+          }
+          return request;
         };
       },
     ],
@@ -249,14 +283,15 @@ describe('where nothing can be kept, one diagnostic says so and the page goes on
     await expect.poll(values).toEqual([1, 2]);
     await write(page, 3);
     await expect.poll(values).toEqual([1, 2, 3]);
+    await page.evaluate(() => window.app.emitter.flush());
     expect(await stats(page)).toMatchObject({ created: 3, lost: {} });
     await page.close({ runBeforeUnload: true });
     await expect.poll(() => books.closed.length).toBe(1);
   });
 });
 
-test('records that nobody can read are removed', async () => {
-  await killed(1);
+test('frames that nobody can read are reported lost', async () => {
+  await killed(1, 2);
   const page = await context.newPage();
   await page.goto(elsewhere());
   await page.evaluate(
@@ -264,10 +299,8 @@ test('records that nobody can read are removed', async () => {
       new Promise((resolve) => {
         const opening = indexedDB.open('atomwire');
         opening.onsuccess = () => {
-          const transaction = opening.result.transaction(['sessions', 'frames'], 'readwrite');
-          transaction.objectStore('sessions').put({ id: 'nonsense' });
-          const frames = transaction.objectStore('frames');
-          frames.openCursor().onsuccess = ({ target }) => {
+          const transaction = opening.result.transaction('frames', 'readwrite');
+          transaction.objectStore('frames').openCursor().onsuccess = ({ target }) => {
             const cursor = (target as IDBRequest<IDBCursorWithValue | null>).result;
             cursor?.update({ ...cursor.value, frames: [new Uint8Array([1, 2, 3])] });
           };
@@ -279,8 +312,39 @@ test('records that nobody can read are removed', async () => {
       }),
   );
   const next = await open(persist);
+  await expect.poll(() => books.closed.length).toBe(1);
+  expect(books.all[0]?.lostFor('page_killed')).toBe(2);
   await nothingIsKept(next);
   await write(next, 2);
   await expect.poll(values).toEqual([2]);
   expect(await kinds(next)).not.toContain('emitter_failed');
+});
+
+test('frames whose note the app has removed are removed as well', async () => {
+  await killed(1);
+  const page = await context.newPage();
+  await page.goto(elsewhere());
+  await page.evaluate(() => localStorage.clear());
+  await nothingIsKept(await open(persist));
+});
+
+test('a page without `persist` sends what one with it has left', async () => {
+  await killed(1, 2);
+  const page = await open();
+  await expect.poll(() => books.closed.length).toBe(1);
+  expect(values()).toEqual([1, 2]);
+  await nothingIsKept(page);
+});
+
+test('a page that the relay does not let in leaves everything as it is', async () => {
+  await relayWith('--token', 'open sesame');
+  const token = 'open sesame';
+  await killed(1, 2);
+  const stranger = await open({ ...persist, token: 'wrong' });
+  await stranger.waitForFunction(() => window.app.emitter.stats().state === 'stopped');
+  await kept(stranger, 2);
+  const next = await open({ ...persist, token });
+  await expect.poll(() => books.closed.length).toBe(1);
+  expect(values()).toEqual([1, 2]);
+  await nothingIsKept(next);
 });

@@ -40,6 +40,8 @@ export interface Update {
   /** Parsed; `undefined` where it was omitted. */
   value: unknown;
   omitted: boolean;
+  /** It is there, but parts of it are not. */
+  parts: boolean;
   /** Microseconds since the epoch, and how many. */
   start: number;
   duration: number;
@@ -115,6 +117,11 @@ export class Peer {
     this.send({ ack: { nextSeq, credit: this.credit, times: this.#times(), rejected } });
   }
 
+  /** What the next last request is answered. */
+  answerRequest(...frames: object[]): void {
+    this.#command({ type: 'answerRequest', frames });
+  }
+
   /** Cuts the connection without a word. */
   terminate(): void {
     this.#command({ type: 'terminate' });
@@ -188,7 +195,8 @@ export class Peer {
       seq,
       key: update.key ?? this.#keys[update.keyIndex ?? 0] ?? 'unknown',
       value: update.value === undefined ? undefined : JSON.parse(text(update.value)),
-      omitted: update.omitted !== undefined,
+      omitted: update.omitted !== undefined && update.value === undefined,
+      parts: update.omitted !== undefined && update.value !== undefined,
       start: batch.baseTimeUs + (update.startOffsetUs ?? 0),
       duration: update.durationUs ?? 0,
       error: update.error,

@@ -17,7 +17,8 @@ const SCHEMA = join(
  *
  * An emitter connects to `/{name}/v1/stream`, its test to `/{name}/control`. Whatever the emitter does is
  * told to the test as JSON (`open`, `frame`, `close`, and `request` for a last request), and what the test
- * says is done: `send` a frame, bytes or a text, `terminate` the connection.
+ * says is done: `send` a frame, bytes or a text, `terminate` the connection; `answerRequest` says what the next last
+ * request is answered.
  */
 export async function startPeerServer(): Promise<{ url: string; close: () => Promise<void> }> {
   const schema = await protobuf.load(SCHEMA);
@@ -26,6 +27,7 @@ export async function startPeerServer(): Promise<{ url: string; close: () => Pro
 
   const streams = new Map<string, WebSocket>();
   const controls = new Map<string, WebSocket>();
+  const answers = new Map<string, Uint8Array>();
   const http = createServer(lastRequest);
   const server = new WebSocketServer({
     server: http,
@@ -59,6 +61,7 @@ export async function startPeerServer(): Promise<{ url: string; close: () => Pro
       if (command.type === 'sendBytes') target?.send(Buffer.from(command.bytes));
       if (command.type === 'sendText') target?.send(command.text);
       if (command.type === 'terminate') target?.terminate();
+      if (command.type === 'answerRequest') answers.set(name, delimited(command.frames));
     });
     socket.send(JSON.stringify({ type: 'ready' }));
   }
@@ -69,7 +72,13 @@ export async function startPeerServer(): Promise<{ url: string; close: () => Pro
     const frames: object[] = [];
     while (reader.pos < reader.len) frames.push(plain(clientFrame.decodeDelimited(reader)));
     controls.get(name)?.send(JSON.stringify({ type: 'request', frames }));
-    response.setHeader('Access-Control-Allow-Origin', '*').end();
+    response.setHeader('Access-Control-Allow-Origin', '*').end(answers.get(name));
+  }
+
+  function delimited(frames: object[]): Uint8Array {
+    const writer = protobuf.Writer.create();
+    for (const frame of frames) serverFrame.encodeDelimited(serverFrame.fromObject(frame), writer);
+    return writer.finish();
   }
 
   function plain(frame: protobuf.Message): object {

@@ -196,6 +196,7 @@ impl Intake {
         let payload = Payload {
             key: &update.key,
             value: update.value.as_ref(),
+            omitted: update.omitted,
             trace_id: update.trace_id,
             span_id: producer_span_id,
             flags,
@@ -218,7 +219,7 @@ impl Intake {
                 clock_error_us,
                 error: update.error,
                 attributes: update.attributes,
-                has_value: update.value.is_some(),
+                omitted: update.omitted,
                 // Copied: a slice would keep the whole frame.
                 value: update.value.filter(|_| self.relay.dev).map(|value| Bytes::copy_from_slice(&value)),
             };

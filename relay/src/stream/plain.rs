@@ -211,6 +211,7 @@ impl Plain {
         let seq = self.next_seq;
         self.next_seq += 1;
         let payload = Payload {
+            omitted: None,
             key: &key,
             value: Some(&value),
             trace_id,

@@ -3,6 +3,7 @@
 
 use super::{BrowserSpan, Item, Lost, Record, context};
 use crate::losses::Range;
+use atomwire_wire::Omitted;
 use opentelemetry::trace::TraceFlags;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -116,8 +117,12 @@ fn browser_span(record: &Record, browser: &BrowserSpan) -> Span {
     if let Some(value) = &browser.value {
         attributes.push(text("atomwire.value", &String::from_utf8_lossy(value)));
     }
-    if !browser.has_value {
-        attributes.push(text("atomwire.value.omitted", "not_serializable"));
+    if let Some(omitted) = browser.omitted {
+        let omitted = match omitted {
+            Omitted::Value => "not_serializable",
+            Omitted::Parts => "parts",
+        };
+        attributes.push(text("atomwire.value.omitted", omitted));
     }
     attributes.extend(browser.attributes.iter().map(|(key, value)| text(key, value)));
     let mut status = None;

@@ -1,10 +1,10 @@
 //! The ledger topic: with it, every number is a message, a loss with a place and a reason, or still open.
 
 use crate::sessions::batch;
-use crate::support::{Message, Plain, Raw, Relay, Session, Setup, Subscriber, hello, post_many};
+use crate::support::{Message, Plain, Raw, Relay, Session, Setup, Subscriber, body, hello, post, post_many};
 use atomwire_wire::LostReason;
 use atomwire_wire::proto::client_frame::Frame;
-use atomwire_wire::proto::{Bye, Hello, LostRange};
+use atomwire_wire::proto::{self, Bye, Hello, LostRange};
 use serde_json::{Value, json};
 
 fn from(relay: &Relay, seq: u64) -> Value {
@@ -75,6 +75,54 @@ async fn what_the_relay_refused_is_a_loss_with_its_numbers() {
     assert!(messages[2..7].iter().map(Message::seq).eq([0, 1, 6, 7, 8]));
     assert_eq!(messages[7].json["next_seq"], 12);
     assert_eq!(relay.metric(r#"updates_dropped_total{reason="invalid_json"}"#).await, 3);
+    relay.balances().await;
+}
+
+/// What a page says for an earlier one that died with 12 updates, of which it knew 5 to be settled.
+fn speaks_for_the_dead() -> Vec<Frame> {
+    let lost = vec![LostRange { first: 5, last: 11, reason: LostReason::PageKilled as i32 }];
+    vec![
+        Frame::Hello(settled_below(1, 5)),
+        Frame::Batch(proto::Batch { lost, ..proto::Batch::default() }),
+        Frame::Bye(Bye { next_seq: 12 }),
+    ]
+}
+
+#[tokio::test]
+async fn a_page_speaks_for_one_that_died() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom"]).await;
+    let (mut dying, _) = Raw::welcomed(&relay, 1).await;
+    dying.send(batch(0, 7)).await;
+    assert_eq!(dying.acknowledgement().await.next_seq, 7);
+    drop(dying);
+    let answer = post(relay.listen, "/v1/batch", &body(speaks_for_the_dead())).await;
+    assert_eq!(answer.0, 200);
+    let messages = bus.take(9).await;
+    assert!(messages[..7].iter().map(Message::seq).eq(0..7));
+    // What the relay has taken is no loss, whatever the note says.
+    let lost = json!([{ "first": 7, "last": 11, "reason": "page_killed" }]);
+    assert_eq!((&messages[7].json["lost"], &messages[7].json["place"]), (&lost, &json!("browser")));
+    assert_eq!((&messages[8].json["end"], &messages[8].json["next_seq"]), (&json!(true), &json!(12)));
+    assert_eq!(relay.metric(r#"client_updates_lost_total{reason="page_killed"}"#).await, 5);
+    relay.balances().await;
+}
+
+#[tokio::test]
+async fn a_last_request_may_come_when_the_next_page_has_closed_the_session() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom"]).await;
+    post(relay.listen, "/v1/batch", &body(speaks_for_the_dead())).await;
+    let late = body(vec![Frame::Hello(settled_below(1, 5)), batch(5, 4)]);
+    assert_eq!(post(relay.listen, "/v1/batch", &late).await.0, 200);
+    let messages = bus.take(8).await;
+    let ledger = |at: usize| &messages[at].json;
+    assert_eq!((&ledger(0)["start"], &ledger(0)["next_seq"]), (&json!(true), &json!(5)));
+    assert_eq!((&ledger(1)["lost"][0]["first"], &ledger(1)["lost"][0]["last"]), (&json!(5), &json!(11)));
+    assert_eq!((&ledger(2)["end"], &ledger(2)["next_seq"]), (&json!(true), &json!(12)));
+    // A row beats a loss: consumers get both, and know that from the number.
+    assert_eq!((&ledger(3)["start"], &ledger(3)["next_seq"]), (&json!(true), &json!(5)));
+    assert!(messages[4..].iter().map(Message::seq).eq(5..9));
     relay.balances().await;
 }
 

@@ -3,7 +3,7 @@
 use crate::support::{Message, Plain, Raw, Relay, Session, Setup, Subscriber, hello, hex, now_us};
 use atomwire_wire::emitter::{Config, Key, NewUpdate, WhenFull};
 use atomwire_wire::proto::client_frame::Frame;
-use atomwire_wire::proto::{Batch, Bye, GoAwayReason, Hello, ParentContext, RejectReason, Update};
+use atomwire_wire::proto::{Batch, Bye, GoAwayReason, Hello, Omitted, ParentContext, RejectReason, Update};
 
 /// Updates of the atom `n`, from `first` on; their values are their numbers.
 pub(crate) fn batch(first: u64, count: u64) -> Frame {
@@ -231,8 +231,21 @@ async fn a_value_or_a_write_may_fail() {
     session.push(&update);
     session.settled().await;
     let message = bus.next().await;
-    assert_eq!(message.json.get("value"), None);
+    assert_eq!((message.json.get("value"), &message.json["omitted"]), (None, &"value".into()));
     assert_eq!(message.json["error"], "TypeError");
+}
+
+#[tokio::test]
+async fn a_value_that_lacks_parts_says_so() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    let Frame::Batch(mut it) = batch(0, 2) else { unreachable!() };
+    it.updates[0].omitted = Omitted::Parts.into();
+    raw.send(Frame::Batch(it)).await;
+    let [altered, whole] = &bus.take(2).await[..] else { unreachable!() };
+    assert_eq!((altered.json.get("value").is_some(), &altered.json["omitted"]), (true, &"parts".into()));
+    assert_eq!(whole.json.get("omitted"), None);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use crate::support::{
 };
 use atomwire_wire::emitter::{Key, NewUpdate};
 use atomwire_wire::proto::client_frame::Frame;
-use atomwire_wire::proto::{Attribute, Hello, LostRange, OtlpSpans};
+use atomwire_wire::proto::{Attribute, Hello, LostRange, Omitted, OtlpSpans};
 use atomwire_wire::{LostReason, ParentContext};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -131,6 +131,18 @@ async fn a_write_that_fails_inside_of_a_span_says_so() {
     attributes(client, [("error.type", "TypeError"), ("atomwire.value.omitted", "not_serializable")]);
     let status = client.span.status.as_ref().unwrap();
     assert_eq!((status.code(), status.message.as_str()), (StatusCode::Error, "not iterable"));
+}
+
+#[tokio::test]
+async fn a_value_that_lacks_parts_says_so_on_the_browsers_span() {
+    let collector = Collector::start().await;
+    let relay = Setup::new().exporting_to(&collector).start().await;
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    let Frame::Batch(mut it) = batch(0, 1) else { unreachable!() };
+    it.updates[0].omitted = Omitted::Parts.into();
+    raw.send(Frame::Batch(it)).await;
+    let spans = collector.spans(3).await;
+    attributes(of_kind(&spans, SpanKind::Client), [("atomwire.value.omitted", "parts")]);
 }
 
 #[tokio::test]

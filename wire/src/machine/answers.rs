@@ -1,7 +1,7 @@
 //! What the relay answers.
 
-use super::memory::{Memory, Text};
 use super::Machine;
+use super::memory::{Memory, Text};
 use crate::decode::Malformed;
 use crate::limits;
 
@@ -33,7 +33,6 @@ impl Refused {
     pub(super) fn clear(&mut self) {
         (self.first, self.last) = (NEVER, NEVER);
     }
-
 }
 
 impl<M: Memory> Machine<M> {

@@ -1,7 +1,7 @@
 //! What a page leaves when it goes: a last request, and a journal for the next page to go on with.
 
 use super::frames::{BATCH, HEAD_BYTES, LOST_BYTES};
-use super::log::{EVER_SENT, HEAD, JOURNALED, SENT};
+use super::log::{HEAD, JOURNALED, SENT};
 use super::memory::{Memory, OUTPUT, Text};
 use super::queue::{BASE, CREATED, SETTLED, UPDATES};
 use super::{Hello, Machine, Malformed, known};
@@ -141,9 +141,6 @@ impl<M: Memory> Machine<M> {
 
     pub(super) fn send_batch(&mut self, bytes: usize) {
         self.batch(SENT, bytes, self.offered.batch_updates, self.connection.granted);
-        let sent = self.log.mark(SENT);
-        if sent.seq > self.log.mark(EVER_SENT).seq {
-            self.log.set_mark(EVER_SENT, sent.seq, sent.at);
-        }
+        self.count_sent();
     }
 }

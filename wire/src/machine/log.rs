@@ -54,8 +54,14 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) const NEW: Self =
-        Self { head: 0, tail: 0, slack: 0, ranges: 0, most_ranges: 0, marks: [Mark { seq: 0, at: 0 }; MARKS] };
+    pub(super) const NEW: Self = Self {
+        head: 0,
+        tail: 0,
+        slack: 0,
+        ranges: 0,
+        most_ranges: 0,
+        marks: [Mark { seq: 0, at: 0 }; MARKS],
+    };
 
     /// Empty, with everything at its beginning.
     pub(super) fn clear(&mut self) {

@@ -171,11 +171,8 @@ impl<M: Memory> Machine<M> {
     pub(super) fn append_written(&mut self, keys: u32, now: Micros) {
         let len = self.at - self.log.tail - HEAD;
         if !self.fits(self.pending(), self.bytes + len) {
-            // What was sent stays, and what it takes at the most.
-            let sent = self.log.mark(EVER_SENT);
-            let updates = (sent.seq - self.counts[SETTLED]) as usize;
-            let stays = self.fits(updates.min(self.pending()), sent.at - self.log.head + len);
-            if !self.drop_oldest || !stays {
+            // What was sent stays.
+            if !self.drop_oldest || !self.fits(self.sent_updates, self.sent_bytes + len) {
                 return self.lose_some(1, LostReason::QueueFull as u64);
             }
             while !self.fits(self.pending(), self.bytes + len)
@@ -218,8 +215,8 @@ impl<M: Memory> Machine<M> {
         while at < self.log.tail && given_up < most {
             let len = self.len(at);
             if self.kind(at) == UPDATE {
+                self.leaves(at);
                 self.become_lost(at, len, seq, reason);
-                self.bytes -= len - HEAD;
                 given_up += 1;
                 seq += 1;
             } else {
@@ -230,6 +227,31 @@ impl<M: Memory> Machine<M> {
         self.counts[PENDING] -= given_up;
         self.count(LOST + reason as usize, given_up);
         given_up > 0
+    }
+
+    /// The update at `at` is pending no more.
+    #[inline(never)]
+    fn leaves(&mut self, at: usize) {
+        let bytes = self.len(at) - HEAD;
+        self.bytes -= bytes;
+        if at < self.log.mark(EVER_SENT).at {
+            self.sent_updates -= 1;
+            self.sent_bytes -= bytes;
+        }
+    }
+
+    /// What was sent on this connection may have arrived.
+    pub(super) fn count_sent(&mut self) {
+        let (sent, mut ever) = (self.log.mark(SENT), self.log.mark(EVER_SENT));
+        while ever.at < sent.at {
+            let len = self.len(ever.at);
+            if self.kind(ever.at) == UPDATE {
+                self.sent_updates += 1;
+                self.sent_bytes += len - HEAD;
+            }
+            ever.at += len;
+        }
+        self.log.set_mark(EVER_SENT, ever.seq.max(sent.seq), ever.at);
     }
 
     pub(super) fn all_sent(&self) -> bool {
@@ -279,7 +301,7 @@ impl<M: Memory> Machine<M> {
                     self.count(if refused { LOST + LostReason::Rejected as usize } else { ACKNOWLEDGED }, 1);
                     seq += 1;
                     self.counts[PENDING] -= 1;
-                    self.bytes -= self.len(head) - HEAD;
+                    self.leaves(head);
                 }
                 _ => {
                     let last = self.number(head);

@@ -86,7 +86,7 @@ pub struct Update {
     /// How long it took; for an asynchronous write, until it settled.
     #[prost(uint64, tag = "3")]
     pub duration_us: u64,
-    /// The new value as JSON text in UTF-8. Absent when omitted says why.
+    /// The new value as JSON text in UTF-8. Where it is absent, or less than the app's value, omitted says why.
     #[prost(bytes = "bytes", optional, tag = "4")]
     pub value: ::core::option::Option<::prost::bytes::Bytes>,
     #[prost(enumeration = "Omitted", tag = "5")]
@@ -280,6 +280,9 @@ pub enum Omitted {
     Unspecified = 0,
     /// JSON cannot hold the value (a function, a cycle, a BigInt, undefined).
     NotSerializable = 1,
+    /// The value is there. Parts of it that JSON cannot hold (a Map, a Set, a typed array, NaN) stand as
+    /// JSON.stringify leaves them.
+    Parts = 2,
 }
 impl Omitted {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -290,6 +293,7 @@ impl Omitted {
         match self {
             Self::Unspecified => "OMITTED_UNSPECIFIED",
             Self::NotSerializable => "OMITTED_NOT_SERIALIZABLE",
+            Self::Parts => "OMITTED_PARTS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -297,6 +301,7 @@ impl Omitted {
         match value {
             "OMITTED_UNSPECIFIED" => Some(Self::Unspecified),
             "OMITTED_NOT_SERIALIZABLE" => Some(Self::NotSerializable),
+            "OMITTED_PARTS" => Some(Self::Parts),
             _ => None,
         }
     }
@@ -317,6 +322,8 @@ pub enum LostReason {
     Rejected = 5,
     /// The emitter itself failed (no WebAssembly, a trap).
     EmitterFailed = 6,
+    /// The page died without a word; the next page of the origin found its note.
+    PageKilled = 7,
 }
 impl LostReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -332,6 +339,7 @@ impl LostReason {
             Self::PageClosed => "LOST_REASON_PAGE_CLOSED",
             Self::Rejected => "LOST_REASON_REJECTED",
             Self::EmitterFailed => "LOST_REASON_EMITTER_FAILED",
+            Self::PageKilled => "LOST_REASON_PAGE_KILLED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -344,6 +352,7 @@ impl LostReason {
             "LOST_REASON_PAGE_CLOSED" => Some(Self::PageClosed),
             "LOST_REASON_REJECTED" => Some(Self::Rejected),
             "LOST_REASON_EMITTER_FAILED" => Some(Self::EmitterFailed),
+            "LOST_REASON_PAGE_KILLED" => Some(Self::PageKilled),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 use super::{BEFORE_WELCOME, Ledger, Session, Violation, limit, seq_limit};
 use crate::clock::Offset;
 use crate::proto::{self, RejectReason};
-use crate::{LostRange, LostReason, Micros, ParentContext, limits};
+use crate::{LostRange, LostReason, Micros, Omitted, ParentContext, limits};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ pub struct Update {
     pub key: Arc<str>,
     /// JSON text, checked; none when the browser could not express the value.
     pub value: Option<Bytes>,
+    /// What the value lacks of the app's.
+    pub omitted: Option<Omitted>,
     /// When the write began, on the relay's clock, and never after the batch arrived.
     pub start: Micros,
     /// How long it took, in microseconds.
@@ -226,6 +228,7 @@ fn read_update(
     };
     let refused = |reason, field, limit| Err(Refusal { reason, field, limit });
     let Some(key) = key else { return refused(RejectReason::InvalidKey, "update.key", limits::KEY_BYTES) };
+    let omitted = omitted(&update);
     let error = update.error.map(|error| (error.r#type, error.message));
     let (kind, message) = error.as_ref().map_or((0, 0), |(kind, message)| (kind.len(), message.len()));
     let longest =
@@ -248,6 +251,7 @@ fn read_update(
         seq,
         key,
         value: update.value,
+        omitted,
         start,
         duration: update.duration_us,
         error,
@@ -275,6 +279,15 @@ fn nonzero<const N: usize>(id: &[u8]) -> Option<[u8; N]> {
 
 fn fits_key(key: &str) -> bool {
     (1..=limits::KEY_BYTES).contains(&key.len())
+}
+
+fn omitted(update: &proto::Update) -> Option<Omitted> {
+    match (&update.value, update.omitted()) {
+        // Whatever the client gives for its reason: no value is no value.
+        (None, _) => Some(Omitted::Value),
+        (Some(_), proto::Omitted::Parts) => Some(Omitted::Parts),
+        (Some(_), _) => None,
+    }
 }
 
 fn reason(number: i32) -> LostReason {

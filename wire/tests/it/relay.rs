@@ -3,7 +3,7 @@
 use crate::support::{NOW, SEED, client, hello, welcomed};
 use atomwire_wire::proto::{self, RejectReason, client_frame::Frame, server_frame};
 use atomwire_wire::relay::{Accepted, Event, Ledger, Limits, RejectedRange, Session};
-use atomwire_wire::{LostRange, LostReason, limits};
+use atomwire_wire::{LostRange, LostReason, Omitted, limits};
 use bytes::Bytes;
 use prost::Message;
 
@@ -75,6 +75,28 @@ fn a_reason_of_a_later_version_is_still_a_loss() {
     let batch = proto::Batch { lost, ..Default::default() };
     let accepted = accept(&mut welcomed(Limits::default()), batch);
     assert_eq!(accepted.lost[0].reason, LostReason::EmitterFailed);
+}
+
+#[test]
+fn what_a_value_lacks_is_passed_on() {
+    let mut batch = updates(0, 6);
+    for (update, (value, omitted)) in batch.updates.iter_mut().zip([
+        (Some("1"), 0),
+        (Some("{}"), proto::Omitted::Parts as i32),
+        (None, proto::Omitted::NotSerializable as i32),
+        // Only what is there says whether it is.
+        (Some("2"), proto::Omitted::NotSerializable as i32),
+        (None, 0),
+        // Of a later version.
+        (Some("3"), 77),
+    ]) {
+        update.value = value.map(Bytes::from);
+        update.omitted = omitted;
+    }
+    let accepted = accept(&mut welcomed(Limits::default()), batch);
+    let omitted: Vec<_> = accepted.updates.iter().map(|it| it.omitted).collect();
+    let value = Some(Omitted::Value);
+    assert_eq!(omitted, [None, Some(Omitted::Parts), value, None, value, None]);
 }
 
 #[test]

@@ -33,7 +33,16 @@ pub(crate) fn session_id(number: usize) -> SessionId {
 /// A write of `value` to the atom `n`.
 pub(crate) fn write(position: u64, value: &str) -> NewUpdate<'_> {
     let key = Key::Inline("n");
-    NewUpdate { key, start: NOW, duration: 3, value: Some(value), altered: false, error: None, parent: None, position }
+    NewUpdate {
+        key,
+        start: NOW,
+        duration: 3,
+        value: Some(value),
+        altered: false,
+        error: None,
+        parent: None,
+        position,
+    }
 }
 
 pub(crate) fn client(frame: Frame) -> Bytes {

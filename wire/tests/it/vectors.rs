@@ -140,11 +140,24 @@ fn from_other_clients() -> Vec<Vector> {
         attributes: vec![attribute("app.route", "/checkout"), attribute("empty", "")],
         ..Default::default()
     };
-    let batch = proto::Batch { base_time_us: NOW, updates: vec![update], ..Default::default() };
+    let altered = proto::Update {
+        key: "cart".into(),
+        value: Some(r#"{"items":{}}"#.into()),
+        omitted: proto::Omitted::Parts.into(),
+        ..Default::default()
+    };
+    let batch = |update| {
+        let batch = proto::Batch { base_time_us: NOW, updates: vec![update], ..Default::default() };
+        client_frame::Frame::Batch(batch)
+    };
+    let killed = proto::LostRange { first: 0, last: 11, reason: proto::LostReason::PageKilled.into() };
+    let killed = client_frame::Frame::Batch(proto::Batch { lost: vec![killed], ..Default::default() });
     let spans = proto::OtlpSpans { export_trace_service_request: Bytes::from_static(b"\x0a\x00") };
     let vector = |name, note, frame| Vector { name, note, kind: CLIENT, bytes: client(frame).to_vec() };
     vec![
-        vector("batch_attributes", "span attributes", client_frame::Frame::Batch(batch)),
+        vector("batch_attributes", "span attributes", batch(update)),
+        vector("batch_omitted_parts", "items was a Map", batch(altered)),
+        vector("batch_page_killed", "what the note of a page that died says", killed),
         vector("otlp_spans", "a request with one empty ResourceSpans", client_frame::Frame::OtlpSpans(spans)),
     ]
 }

@@ -133,7 +133,9 @@ def _connect(url: sa.URL) -> Iterator[sa.Connection]:
 def _read(connection: sa.Connection) -> Account:
     def rows(statement: str, **parameters: Any) -> Iterator[Any]:
         options = {"yield_per": BATCH}
-        return iter(connection.execute(sa.text(statement), parameters, execution_options=options))
+        # Closed also when nobody wants the rest: a cursor is the server's, too.
+        with connection.execute(sa.text(statement), parameters, execution_options=options) as result:
+            yield from result
 
     account = Account()
     ((account.rows,),) = rows("SELECT COUNT(*) FROM atom_updates")

@@ -62,6 +62,7 @@ def decode(frames: Sequence[bytes]) -> Message:
         error=_optional_text(members, "error"),
         relay_id=relay_id,
         relay_seq=relay_seq,
+        omitted=_optional_text(members, "omitted"),
     )
 
 

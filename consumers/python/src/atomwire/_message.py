@@ -51,6 +51,9 @@ class Update:
     """16 lowercase hexadecimal characters, new at each start of the relay."""
     relay_seq: int
     """The message's number in its topic since that start, from 0."""
+    omitted: str | None = None
+    """What the value lacks of the app's: None is nothing; `value`, all of it (see `has_value`); `parts`, what
+    JSON cannot hold of it (a Map, a Set, a typed array, NaN), which is as `JSON.stringify` leaves it."""
 
     @property
     def has_value(self) -> bool:

@@ -284,23 +284,25 @@ class _Statements:
 
         session = insert(tables.sessions)
         stored = tables.sessions.c
+        said = session.excluded
         everything = _excluded(session, "next_seq", "end_reason", "relay_id", "stored_at")
-        further = session.excluded.next_seq > stored.next_seq
-        # A session that came back after its end ends again: further on, or where it was.
-        ends_again = sa.and_(
-            session.excluded.next_seq == stored.next_seq,
-            sa.or_(
-                stored.end_reason.is_(None),
-                sa.and_(stored.end_reason != "closed", session.excluded.end_reason == "closed"),
-            ),
-        )
+        further = said.next_seq > stored.next_seq
+        # A session that came back after its end ends again where it was.
+        ends_there = sa.and_(said.next_seq == stored.next_seq, stored.end_reason.is_(None))
+        # The client's own word is final, also when a later page has it, from a note that knew of less.
+        closes = sa.and_(said.end_reason == "closed", sa.func.coalesce(stored.end_reason, "") != "closed")
+        # The number stays with the relay that said it.
+        is_behind = said.next_seq < stored.next_seq
+        furthest = {
+            name: sa.case((is_behind, stored[name]), else_=said[name]) for name in ("next_seq", "relay_id")
+        }
         self.session_end = session.on_conflict_do_update(
-            index_elements=["session"], set_=everything, where=sa.or_(further, ends_again)
+            index_elements=["session"],
+            set_=everything | furthest,
+            where=sa.or_(further, ends_there, closes),
         )
         self.session_continues = session.on_conflict_do_update(
-            index_elements=["session"],
-            set_=everything,
-            where=session.excluded.next_seq >= stored.next_seq,
+            index_elements=["session"], set_=everything, where=said.next_seq >= stored.next_seq
         )
 
 

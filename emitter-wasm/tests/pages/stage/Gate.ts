@@ -6,8 +6,14 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 export class Gate {
   /** Whether a stream may be opened. */
   streams = true;
+  /** How many may be open at a time. */
+  most = Infinity;
+  /** Whether what follows a Hello stays here, of streams that are opened now. */
+  deaf = false;
   /** Whether last requests arrive. */
   requests = true;
+  /** Last requests wait for this. */
+  hold: Promise<void> | undefined;
   /** Streams that were asked for. */
   tries = 0;
   /** The bodies of last requests. */
@@ -17,7 +23,8 @@ export class Gate {
 
   private constructor(relay: string) {
     const { hostname, port } = new URL(`http://${relay}`);
-    this.#server = createServer((incoming, response) => {
+    this.#server = createServer(async (incoming, response) => {
+      await this.hold;
       if (!this.requests) {
         incoming.destroy();
         return;
@@ -36,7 +43,7 @@ export class Gate {
     this.#server.on('upgrade', (incoming, socket: Socket, head) => {
       this.tries += 1;
       socket.on('error', () => {});
-      if (!this.streams) {
+      if (!this.streams || this.#sockets.size >= this.most) {
         socket.destroy();
         return;
       }
@@ -51,7 +58,9 @@ export class Gate {
       const lines = incoming.rawHeaders.map((text, at) => text + (at % 2 === 0 ? ': ' : '\r\n')).join('');
       onward.write(`${incoming.method} ${incoming.url} HTTP/1.1\r\n${lines}\r\n`);
       onward.write(head);
-      onward.pipe(socket).pipe(onward);
+      onward.pipe(socket);
+      if (this.deaf) socket.once('data', (hello) => onward.write(hello));
+      else socket.pipe(onward);
     });
   }
 

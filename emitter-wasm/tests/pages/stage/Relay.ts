@@ -17,9 +17,9 @@ export class Relay {
     this.bus = bus;
   }
 
-  static async start(): Promise<Relay> {
+  static async start(...settings: string[]): Promise<Relay> {
     const any = 'tcp://127.0.0.1:0';
-    const child = spawn(PROGRAM, ['--listen', '127.0.0.1:0', '--bus', any, '--replay', any], {
+    const child = spawn(PROGRAM, ['--listen', '127.0.0.1:0', '--bus', any, '--replay', any, ...settings], {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, OTEL_TRACES_EXPORTER: 'none' },
     });

@@ -68,19 +68,33 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-  relay = await Relay.start();
-  gate = await Gate.open(relay.listen);
-  books = new Books(relay.bus);
-  await expect.poll(() => relay.subscriptions()).toBe(1);
+  await startRelay();
   context = await browser.newContext();
 });
 
 afterEach(async () => {
   await context.close();
+  stopRelay();
+});
+
+async function startRelay(...settings: string[]): Promise<void> {
+  relay = await Relay.start(...settings);
+  gate = await Gate.open(relay.listen);
+  books = new Books(relay.bus);
+  await expect.poll(() => relay.subscriptions()).toBe(1);
+}
+
+function stopRelay(): void {
   gate.close();
   books.close();
   relay.stop();
-});
+}
+
+/** In place of the test's relay one with these settings. */
+export async function relayWith(...settings: string[]): Promise<void> {
+  stopRelay();
+  await startRelay(...settings);
+}
 
 type Options = Partial<EmitterOptions>;
 
@@ -117,11 +131,54 @@ export async function reopen(page: Page): Promise<void> {
   await page.evaluate(() => window.dispatchEvent(new Event('online')));
 }
 
+/** Back out of the back/forward cache, and nowhere else: there the page has been shown before. */
+export async function goBack(page: Page): Promise<void> {
+  await page.goBack({ waitUntil: 'commit' });
+  await expect.poll(() => page.evaluate(() => window.app.shown)).toEqual([false, true]);
+}
+
 /** Writes these values, one update each. */
 export async function write(page: Page, ...values: unknown[]): Promise<void> {
   await page.evaluate((values) => {
     for (const value of values) window.app.set(value);
   }, values);
+}
+
+/** Nobody reaches the relay, neither by a stream nor by a last request. */
+export function relayAway(away = true): void {
+  gate.streams = gate.requests = !away;
+}
+
+/** Ends a tab as the system does when memory is short: no event, no last request. */
+export async function kill(page: Page): Promise<void> {
+  const crashed = page.waitForEvent('crash');
+  const devtools = await context.newCDPSession(page);
+  devtools.send('Page.crash').catch(() => {});
+  await crashed;
+}
+
+/** What a note says, as far as tests look at it. */
+interface Left {
+  name: string;
+  from: number;
+  end: number;
+}
+
+/** The notes that stand in the storage of a page's origin. */
+export async function notes(page: Page): Promise<Left[]> {
+  return page.evaluate(() =>
+    Object.entries(localStorage)
+      .filter(([name]) => name.startsWith('atomwire:'))
+      .map(([name, text]) => {
+        const [, , , from, end] = JSON.parse(text);
+        return { name, from, end };
+      }),
+  );
+}
+
+/** Waits until a note says that so many updates were made. */
+export async function noted(page: Page, end: number): Promise<void> {
+  await expect.poll(() => notes(page)).toMatchObject([{ end }]);
 }
 
 /** The account of a page's session, once it has been seen to balance. */

@@ -55,7 +55,16 @@ impl Session {
         let position = self.emitter.stats().created;
         let start = now_us() - 1;
         let (error, parent) = (None, None);
-        self.push(&NewUpdate { key, start, duration: 1, value: Some(value), altered: false, error, parent, position });
+        self.push(&NewUpdate {
+            key,
+            start,
+            duration: 1,
+            value: Some(value),
+            altered: false,
+            error,
+            parent,
+            position,
+        });
     }
 
     pub(crate) fn push(&mut self, update: &NewUpdate<'_>) {

@@ -61,11 +61,12 @@ impl World {
         });
         let mut batches: Vec<_> = batches.collect();
         let truth = &mut self.sessions[page.session_no];
-        let rest = if for_good { batches.pop() } else { None };
+        // What does not fit is given up by a batch that has nothing else, not even a time.
+        batches.pop_if(|batch| for_good && batch.base_time_us == 0);
         for batch in &batches {
             truth.sent(batch, page.frame_bytes, &mut self.summary);
         }
-        if rest.is_some() {
+        if for_good {
             let end = batches.iter().map(end).max().unwrap_or(page.emitter.settled());
             truth.left(end, page.frame_bytes, page.emitter.stats());
         }

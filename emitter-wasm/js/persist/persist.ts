@@ -1,0 +1,2 @@
+export { keepJournal } from './keepJournal.js';
+export { recover } from './recover.js';

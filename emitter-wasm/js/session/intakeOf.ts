@@ -1,0 +1,111 @@
+import type { Loss } from '../write/Recorder.js';
+import type { Span } from '../write/Span.js';
+import type { Core } from './Core.js';
+import type { Memory } from './memoryOf.js';
+import type { Clock } from './newClock.js';
+
+/** UTF-16 units that cross at once: three bytes each at the most, and there is room for twice as many. */
+const CHUNK = 85 * 1024;
+/** More than the protocol takes of any text but a value. */
+const MOST_OF_TEXT = 1_100;
+const SPACE = 0x20;
+
+const TOO_LARGE = 2;
+const NOT_SERIALIZABLE = 3;
+
+/** Hands what was written to the module. */
+export interface Intake {
+  /** Keys that the module knows, with their indices. */
+  readonly keys: Map<string, number>;
+  intern(key: string): number;
+  take(list: readonly (Span | Loss)[]): void;
+}
+
+/** The texts of many updates cross at once; then come calls with numbers alone. */
+export function intakeOf(core: Core, memory: Memory, clock: Clock, dropUnserializable: boolean): Intake {
+  const keys = new Map<string, number>();
+  let text = '';
+  /** What `push` takes of each, or `lose`. */
+  let pushes: number[][] = [];
+
+  /** The index of `key`, -1 where it travels in full. */
+  function intern(key: string): number {
+    let index = keys.get(key);
+    if (index === undefined) {
+      index = core.intern(memory.text(cut(key)));
+      if (index >= 0) keys.set(key, index);
+    }
+    return index;
+  }
+
+  function add({ key, error, value, traceparent = '', position, start, duration, root, parent }: Span): void {
+    if (dropUnserializable && value === undefined && !error) {
+      lose(1, NOT_SERIALIZABLE);
+      return;
+    }
+    const index = intern(key);
+    const name = index < 0 ? cut(key) : '';
+    const type = error ? cut(error.type) : '';
+    const message = error ? cut(error.message) : '';
+    const whole = typeof value === 'string' ? value : '';
+    const altered = whole.charCodeAt(0) === SPACE ? 1 : 0;
+    const json = altered ? whole.slice(1) : whole;
+    // In the order in which the module takes them.
+    const texts = name + type + message + traceparent + json;
+    if (text.length + texts.length > CHUNK) cross();
+    text += texts;
+    pushes.push([
+      index,
+      name.length,
+      error ? type.length : -1,
+      message.length,
+      traceparent.length,
+      json.length || -1,
+      altered,
+      position,
+      clock.at(start),
+      duration * 1_000,
+      clock.at(start + duration),
+      root,
+      parent,
+    ]);
+  }
+
+  function lose(count: number, reason: number): void {
+    pushes.push([count, reason]);
+  }
+
+  function cross(): void {
+    const bytes = memory.text(text);
+    core.texts(Math.max(bytes, 0), text.length);
+    // What does not fit is one value alone.
+    if (bytes < 0) pushes[0] = [1, TOO_LARGE];
+    for (const numbers of pushes) {
+      const [count = 0, reason = 0] = numbers;
+      if (numbers.length === 2) core.lose(count, reason);
+      else {
+        memory.numbers(numbers);
+        core.push();
+      }
+    }
+    text = '';
+    pushes = [];
+  }
+
+  return {
+    keys,
+    intern,
+    take(list) {
+      for (const entry of list) {
+        if ('reason' in entry) lose(entry.count, entry.reason);
+        else add(entry);
+      }
+      cross();
+    },
+  };
+}
+
+/** Half a surrogate at its end would become one character with what comes next. */
+function cut(text: string): string {
+  return text.slice(0, MOST_OF_TEXT).replace(/[\ud800-\udbff]$/, '\ufffd');
+}
