@@ -41,7 +41,7 @@ pub(crate) struct Field<'a> {
 
 /// The fields of a message, in the order in which they stand, up to the end or the first fault.
 #[cfg(feature = "relay")]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Fields<'a> {
     rest: &'a [u8],
     fault: Option<Malformed>,

@@ -126,6 +126,7 @@ enum Away {
 
 /// The emitter's end of a session.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says another thing, and none excludes another")]
 pub struct Machine<M> {
     memory: M,
     /// Where the next byte is written.
@@ -142,7 +143,7 @@ pub struct Machine<M> {
     sent_bytes: usize,
     max_updates: usize,
     max_bytes: usize,
-    drop_oldest: bool,
+    when_full: WhenFull,
     /// How many keys are in the table.
     keys: u32,
     clock: Clock,
@@ -180,7 +181,7 @@ impl<M: Memory> Machine<M> {
             sent_bytes: 0,
             max_updates: 0,
             max_bytes: 0,
-            drop_oldest: false,
+            when_full: WhenFull::DropNewest,
             keys: 0,
             clock: Clock::ZERO,
             offered: Offered::NONE,
@@ -204,7 +205,7 @@ impl<M: Memory> Machine<M> {
     pub fn start(&mut self, max_updates: usize, max_bytes: usize, when_full: WhenFull) {
         self.memory.copy(INPUT, IDENTITY, IDENTITY_END - IDENTITY);
         (self.max_updates, self.max_bytes, self.log.most_ranges) = (max_updates, max_bytes, max_updates);
-        self.drop_oldest = when_full == WhenFull::DropOldest;
+        self.when_full = when_full;
         self.log.clear();
         self.clock.forget();
         self.offered.set(0, 0, 0);
@@ -441,14 +442,5 @@ impl<M: Memory> Machine<M> {
             return Step::Send(self.at - OUTPUT);
         }
         Step::Wait(ping_at.min(silent_at).min(flush_at))
-    }
-}
-
-/// The number of a reason of loss, of a failure of the emitter's where it is none.
-fn known(reason: u64) -> u64 {
-    if reason.wrapping_sub(1) < LostReason::ALL.len() as u64 {
-        reason
-    } else {
-        LostReason::EmitterFailed as u64
     }
 }

@@ -4,7 +4,7 @@ use super::frames::{BATCH, HEAD_BYTES, LOST_BYTES};
 use super::log::{HEAD, JOURNALED, SENT};
 use super::memory::{Memory, OUTPUT, Text};
 use super::queue::{BASE, CREATED, SETTLED, UPDATES};
-use super::{Hello, Machine, Malformed, known};
+use super::{Hello, Machine, Malformed};
 use crate::{LostReason, Micros, limits};
 
 /// What ends a last request: a batch with one lost range, and a `Bye`.
@@ -102,7 +102,10 @@ impl<M: Memory> Machine<M> {
                         self.reader.fail(Malformed::BadRange);
                     }
                     if self.skip_missing(first) {
-                        self.lose_some((last + 1).saturating_sub(self.counts[CREATED]), known(reason));
+                        self.lose_some(
+                            (last + 1).saturating_sub(self.counts[CREATED]),
+                            LostReason::of(reason) as u64,
+                        );
                     }
                 }
                 _ => {}

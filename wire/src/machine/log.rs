@@ -133,7 +133,7 @@ impl<M: Memory> Machine<M> {
     #[inline(never)]
     pub(super) fn reserve(&mut self, len: usize) -> bool {
         // So that each byte is moved as often as one is appended, at the most.
-        if self.lacks(len) && self.log.head + self.log.slack >= (self.log.tail + LOG) / 2 {
+        if self.lacks(len) && 2 * (self.log.head + self.log.slack) >= self.log.tail + LOG {
             self.slide();
         }
         !self.lacks(len) || self.memory.grow(self.log.tail + len)

@@ -172,7 +172,8 @@ impl<M: Memory> Machine<M> {
         let len = self.at - self.log.tail - HEAD;
         if !self.fits(self.pending(), self.bytes + len) {
             // What was sent stays.
-            if !self.drop_oldest || !self.fits(self.sent_updates, self.sent_bytes + len) {
+            if self.when_full == WhenFull::DropNewest || !self.fits(self.sent_updates, self.sent_bytes + len)
+            {
                 return self.lose_some(1, LostReason::QueueFull as u64);
             }
             while !self.fits(self.pending(), self.bytes + len)
