@@ -35,10 +35,11 @@ impl<M: Memory> Machine<M> {
             state[a & 15] = sum;
             state[d & 15] = (state[d & 15] ^ sum).rotate_left(ROTATIONS >> (8 * (step & 3)) & 31);
         }
-        let word = |at: usize| {
-            let place = (at + 8 * (position as usize & 1)) & 15;
-            u64::from(state[place].wrapping_add(input[place]))
-        };
+        for at in 0..16 {
+            state[at] = state[at].wrapping_add(input[at]);
+        }
+        let half = 8 * (position as usize & 1);
+        let word = |at: usize| u64::from(state[(half + at) & 15]);
         let [high, low, span] = [0, 2, 4].map(|at| word(at) | word(at + 1) << 32);
         [high, if high | low == 0 { NONZERO } else { low }, if span == 0 { NONZERO } else { span }]
     }

@@ -142,6 +142,7 @@ impl<M: Memory> Machine<M> {
         self.give_up_from(SENT, u64::MAX, reason as u64);
     }
 
+    #[inline(never)]
     pub(super) fn send_batch(&mut self, bytes: usize) {
         self.batch(SENT, bytes, self.offered.batch_updates, self.connection.granted);
         self.count_sent();
