@@ -176,14 +176,14 @@ impl<M: Memory> Machine<M> {
     /// Takes the `len` bytes behind the tail and a head's place as an update.
     pub(super) fn append_update(&mut self, len: usize, keys: u32, created_at: u64) {
         self.append(HEAD + len, keys, UPDATE, created_at);
-        self.log.set_mark(NEWEST, 0, NOWHERE);
+        self.log.marks[NEWEST].at = NOWHERE;
     }
 
     #[inline(never)]
     fn append(&mut self, len: usize, keys: u32, kind: u64, number: u64) {
         let at = self.log.tail;
         self.set_head(at, len, keys, kind, number);
-        self.log.set_mark(NEWEST, 0, at);
+        self.log.marks[NEWEST].at = at;
         self.log.tail += len;
     }
 
@@ -215,7 +215,7 @@ impl<M: Memory> Machine<M> {
         self.log.slack += len;
         self.log.ranges += 1;
         if self.log.tail == at + len {
-            self.log.set_mark(NEWEST, 0, at);
+            self.log.marks[NEWEST].at = at;
         }
     }
 
