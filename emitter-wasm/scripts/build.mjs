@@ -30,7 +30,10 @@ const FEATURES = [
 
 const RUSTFLAGS = [
   '-Ctarget-feature=-reference-types,-multivalue',
-  '-Cllvm-args=-inline-threshold=25',
+  // What is called more than once says `inline(never)` itself; all else, and wasm-bindgen's wrappers, belong inline.
+  '-Cllvm-args=-inline-threshold=5000',
+  // Of a stack that small, what lies behind it has short addresses. What overflows it traps: it grows down to zero.
+  '-Clink-arg=-zstack-size=4096',
   // Panic messages hold paths; those of this machine are nobody's business.
   `--remap-path-prefix=${root}=atomwire`,
   `--remap-path-prefix=${process.env.CARGO_HOME ?? join(homedir(), '.cargo')}=cargo`,

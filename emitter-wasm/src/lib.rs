@@ -13,7 +13,8 @@ mod texts;
 
 use atomwire_wire::LostReason;
 use atomwire_wire::machine::{
-    Heard, Hello, IDS, IDS_BYTES, INPUT, Key, LOG, Machine, Memory, OUTPUT, Parent, Step, Text, Update, WhenFull,
+    Heard, Hello, IDS, IDS_BYTES, INPUT, Key, LOG, Machine, Memory, OUTPUT, Parent, Step, Text, Update,
+    WhenFull,
 };
 use memory::{Linear, SESSION, address};
 use texts::{Texts, unhex};
@@ -69,7 +70,7 @@ pub fn texts(bytes: u32, units: u32) {
 ///
 /// - 0: the key's index, as [`intern`] gave it, or -1; 1: the key's units.
 /// - 2: the error type's units, or -1 of a write that did not fail; 3: the error message's.
-/// - 4: 1 where there is a span above.
+/// - 4: the units of the app's span above, which are 55, or 0.
 /// - 5: the value's units, or -1; 6: 1 where JSON cannot hold all of the value.
 /// - 7: the span's position in this session's id stream.
 /// - 8: when the write began; 9: how long it took; 10: now.
@@ -78,12 +79,11 @@ pub fn texts(bytes: u32, units: u32) {
 pub fn push() {
     SESSION.with(|Session { machine, texts }| {
         let number = |machine: &Machine<Linear>, at: usize| f64::from_bits(machine.word(OUTPUT + 8 * at));
-        let mut text = |at: usize| texts.take(machine, number(machine, at) as usize);
+        let mut text = |at: usize| texts.take(machine, number(machine, at));
         let key = number(machine, 0);
         let key = if key < 0.0 { Key::Inline(text(1)) } else { Key::Index(key as u32) };
         let error = (number(machine, 2) >= 0.0).then(|| (text(2), text(3)));
-        let above = (number(machine, 4) > 0.0).then(|| texts.take(machine, TRACEPARENT).at);
-        let mut text = |at: usize| texts.take(machine, number(machine, at) as usize);
+        let above = (number(machine, 4) > 0.0).then(|| text(4).at);
         let value = (number(machine, 5) >= 0.0).then(|| text(5));
         let update = Update {
             key,
@@ -100,10 +100,7 @@ pub fn push() {
     });
 }
 
-/// The length of W3C's `traceparent`: `00-<trace id>-<span id>-<flags>`.
-const TRACEPARENT: usize = 55;
-
-/// A parent in this session inherits what stands above it; without anything above, the trace is ours.
+/// What stands above is W3C's `traceparent`: `00-<trace id>-<span id>-<flags>`. A parent in this session inherits what stands above it; without anything above, the trace is ours.
 fn parent_of(machine: &mut Machine<Linear>, above: Option<usize>, root: f64, parent: f64) -> Option<Parent> {
     let local = parent >= 0.0;
     if above.is_none() && !local {
@@ -117,10 +114,9 @@ fn parent_of(machine: &mut Machine<Linear>, above: Option<usize>, root: f64, par
         local: above.is_none(),
     };
     if let Some(at) = above {
-        for (word, digits) in [3, 19, 36].into_iter().enumerate() {
-            let word_of = unhex(machine, at + digits, 16).swap_bytes();
-            machine.set_word(IDS + 8 * word, word_of);
-        }
+        machine.set_word(IDS, unhex(machine, at + 3, 16));
+        machine.set_word(IDS + 8, unhex(machine, at + 19, 16));
+        machine.set_word(IDS + 16, unhex(machine, at + 36, 16));
         it.flags = unhex(machine, at + 53, 2) as u8;
     } else {
         machine.write_ids(root as u64, IDS);
@@ -155,12 +151,8 @@ pub fn count(which: u32) -> f64 {
 /// OpenTelemetry resource attributes, keys and values alternating with a NUL after each, then the token.
 #[wasm_bindgen]
 pub fn opened(now: f64, resource_bytes: u32, token_bytes: u32) -> u32 {
-    SESSION.with(|session| session.machine.opened(hello(resource_bytes, token_bytes), now as u64) as u32)
-}
-
-fn hello(resource_bytes: u32, token_bytes: u32) -> Hello {
-    let resource = Text { at: INPUT, len: resource_bytes as usize };
-    Hello { resource, token: Text { at: INPUT + resource.len, len: token_bytes as usize } }
+    let hello = Hello { resource: resource_bytes as usize, token: token_bytes as usize };
+    SESSION.with(|session| session.machine.opened(hello, now as u64) as u32)
 }
 
 /// Takes a frame from the relay, `length` bytes at [`input`]. 0: ask for the next step. Below: it is malformed (the
@@ -173,7 +165,7 @@ pub fn receive(length: u32, now: f64) -> i32 {
             session.machine.memory().copy(message.at, OUTPUT, message.len);
             message.len as i32 + 1
         }
-        Err(malformed) => -1 - malformed as i32,
+        Err(malformed) => -(malformed as i32),
     })
 }
 
@@ -225,10 +217,8 @@ pub fn give_up(reason: u32) {
 /// does not fit is lost as `page_closed`, and the session ends.
 #[wasm_bindgen]
 pub fn last_request(now: f64, bytes: u32, for_good: bool, resource_bytes: u32, token_bytes: u32) -> u32 {
-    SESSION.with(|session| {
-        let hello = hello(resource_bytes, token_bytes);
-        session.machine.last_request(hello, bytes as usize, for_good, now as u64) as u32
-    })
+    let hello = Hello { resource: resource_bytes as usize, token: token_bytes as usize };
+    SESSION.with(|session| session.machine.last_request(hello, bytes as usize, for_good, now as u64) as u32)
 }
 
 /// Writes what was made since the last call as a `Batch` frame to [`output`], for another page to go on with: its

@@ -17,10 +17,17 @@ impl Texts {
         Self { ascii, ..Self::NONE }
     }
 
-    /// The next text, `units` of UTF-16 long. Asked for five times: it stands in the module once.
-    #[inline(never)]
-    pub(crate) fn take(&mut self, machine: &Machine<Linear>, mut units: usize) -> Text {
+    /// The next text, `units` of UTF-16 long.
+    pub(crate) fn take(&mut self, machine: &Machine<Linear>, units: f64) -> Text {
         let at = self.at;
+        self.pass(machine, units);
+        Text { at, len: self.at - at }
+    }
+
+    /// Asked for five times: it stands in the module once.
+    #[inline(never)]
+    fn pass(&mut self, machine: &Machine<Linear>, units: f64) {
+        let mut units = units as usize;
         if self.ascii {
             self.at += units;
             units = 0;
@@ -32,16 +39,15 @@ impl Texts {
             self.at += 1 + usize::from(first >= 0xc0) + usize::from(first >= 0xe0) + long;
             units = units.saturating_sub(1 + long);
         }
-        Text { at, len: self.at - at }
     }
 }
 
-/// What so many hexadecimal digits at `at` say, sixteen at the most.
+/// What so many hexadecimal digits at `at` say, sixteen at the most: the first two are the first byte in memory.
 #[inline(never)]
 pub(crate) fn unhex(machine: &Machine<Linear>, at: usize, digits: usize) -> u64 {
-    let mut word = 0_u64;
-    for digit in at..at + digits {
-        let digit = machine.byte_at(digit);
+    let mut word = 0;
+    for digit in (0..digits).rev() {
+        let digit = machine.byte_at(at + (digit ^ 1));
         // Of `0` to `9` the low four bits are the digit, of letters nine less.
         word = word << 4 | u64::from((digit & 15) + 9 * (digit >> 6));
     }

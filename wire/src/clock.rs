@@ -25,12 +25,24 @@ pub struct Offset {
 }
 
 impl Offset {
-    /// So uncertain that it contradicts nothing.
-    const NONE: Self = Self { micros: 0, error: Micros::MAX };
+    const ZERO: Self = Self { micros: 0, error: 0 };
+
+    /// So uncertain that it contradicts nothing: as much as two times can be apart, and two of it are no overflow.
+    const NONE: Self = Self { micros: 0, error: Micros::MAX / 4 };
+
+    pub(crate) fn is_known(self) -> bool {
+        self.error < Self::NONE.error
+    }
 
     fn contradicts(self, other: Self) -> bool {
-        self.micros.abs_diff(other.micros) > self.error.saturating_add(other.error)
+        apart(self.micros, other.micros) > self.error + other.error
     }
+}
+
+/// Asked for three times: it stands in the module once.
+#[inline(never)]
+fn apart(one: i64, other: i64) -> u64 {
+    one.abs_diff(other)
 }
 
 /// Exchanges remembered: the eight stages of RFC 5905's clock filter (section 10).
@@ -46,7 +58,7 @@ const STAGES: usize = 8;
 pub struct Clock {
     samples: [Offset; STAGES],
     next: usize,
-    held: Offset,
+    pub(crate) held: Offset,
 }
 
 /// How many times smaller the error of a new offset must be to replace one that it agrees with.
@@ -64,8 +76,19 @@ impl Clock {
         Self { samples: [Offset::NONE; STAGES], next: 0, held: Offset::NONE }
     }
 
+    /// Of no use before it was told to `forget`: zeros take no room in the module.
+    pub(crate) const ZERO: Self = Self { samples: [Offset::ZERO; STAGES], next: 0, held: Offset::ZERO };
+
+    /// Knows of none any more.
+    #[inline(never)]
+    pub fn forget(&mut self) {
+        self.samples.fill(Offset::NONE);
+        self.held = Offset::NONE;
+    }
+
     /// Takes an exchange into account. One whose times contradict themselves (the round trip
     /// would be negative: a clock jumped in the middle) is ignored.
+    #[inline]
     pub fn sample(&mut self, at: Exchange) {
         let there = at.relay_received.wrapping_sub(at.client_sent) as i64;
         let back = at.relay_sent.wrapping_sub(at.client_received) as i64;
@@ -99,6 +122,6 @@ impl Clock {
 
     /// The offset held; none before the first exchange.
     pub fn offset(&self) -> Option<Offset> {
-        (self.held.error < Micros::MAX).then_some(self.held)
+        self.held.is_known().then_some(self.held)
     }
 }

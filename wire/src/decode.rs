@@ -7,7 +7,7 @@
 #[non_exhaustive]
 pub enum Malformed {
     #[error("malformed frame: the frame is empty")]
-    Empty,
+    Empty = 1,
     #[error("malformed frame: more than one message in a frame")]
     MoreThanOne,
     #[error("malformed frame: a length is beyond the frame")]
@@ -41,7 +41,7 @@ pub(crate) struct Field<'a> {
 
 /// The fields of a message, in the order in which they stand, up to the end or the first fault.
 #[cfg(feature = "relay")]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Fields<'a> {
     rest: &'a [u8],
     fault: Option<Malformed>,

@@ -11,7 +11,7 @@ use crate::proto::{ClientFrame, client_frame::Frame};
 use crate::{IdSeed, LostReason, Micros, ParentContext, SessionId};
 use prost::Message;
 
-pub use crate::machine::{GATHER, FLUSH_AGE, Malformed, Stats, WhenFull};
+pub use crate::machine::{FLUSH_AGE, GATHER, Malformed, Stats, WhenFull};
 
 /// What a session is made of.
 #[derive(Debug, Clone)]
@@ -97,7 +97,8 @@ impl Emitter {
         let mut machine = Machine::new(Heap { bytes: vec![0; LOG] });
         machine.memory().write(INPUT, &[&config.session_id[..], &config.id_seed].concat());
         machine.start(config.queue_updates, config.queue_bytes, config.when_full);
-        let resource = config.resource.iter().flat_map(|(key, value)| [key, "\0", value, "\0"]).collect::<String>();
+        let resource =
+            config.resource.iter().flat_map(|(key, value)| [key, "\0", value, "\0"]).collect::<String>();
         Self { machine, resource: resource.into(), token: config.token, keys: Vec::new() }
     }
 
@@ -151,7 +152,13 @@ impl Emitter {
             parent: update.parent.map(|parent| {
                 self.machine.memory().write(IDS, &parent.trace_id);
                 self.machine.memory().write(IDS + 16, &parent.span_id);
-                Parent { trace_id: IDS, span_id: IDS + 16, flags: parent.flags, tracestate, local: parent.local }
+                Parent {
+                    trace_id: IDS,
+                    span_id: IDS + 16,
+                    flags: parent.flags,
+                    tracestate,
+                    local: parent.local,
+                }
             }),
             position: update.position,
         };
@@ -275,7 +282,8 @@ impl Emitter {
         if keys.len() > KEYS || !keys.iter().all(|key| (1..=KEY_BYTES).contains(&key.len())) {
             return Err(Malformed::BadRange);
         }
-        let mut emitter = Self::restore_at(config, frames.first().map_or(Ok(0), |frame| first_number(frame))?);
+        let mut emitter =
+            Self::restore_at(config, frames.first().map_or(Ok(0), |frame| first_number(frame))?);
         for key in &keys {
             intern(&mut emitter.machine, key);
         }
@@ -302,11 +310,9 @@ impl Emitter {
     /// What a `Hello` says, at the input.
     fn hello(&mut self) -> Hello {
         let memory = self.machine.memory();
-        let resource = Text { at: INPUT, len: self.resource.len() };
-        let token = Text { at: resource.len, len: self.token.len() };
-        memory.write(resource.at, &self.resource);
-        memory.write(token.at, self.token.as_bytes());
-        Hello { resource, token }
+        memory.write(INPUT, &self.resource);
+        memory.write(INPUT + self.resource.len(), self.token.as_bytes());
+        Hello { resource: self.resource.len(), token: self.token.len() }
     }
 }
 

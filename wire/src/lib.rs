@@ -80,6 +80,7 @@ impl LostReason {
     ];
 
     /// The reason of that number; a failure of the emitter's where it is none.
+    #[inline(never)]
     pub fn of(number: u64) -> Self {
         match number {
             1 => Self::QueueFull,
@@ -87,6 +88,7 @@ impl LostReason {
             3 => Self::NotSerializable,
             4 => Self::PageClosed,
             5 => Self::Rejected,
+            7 => Self::PageKilled,
             _ => Self::EmitterFailed,
         }
     }

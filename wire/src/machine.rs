@@ -84,7 +84,7 @@ struct Connection {
     welcomed: bool,
     /// Updates below this number may be sent.
     granted: u64,
-    /// The newest frame in flight, for the clock: the number after its last update, none at the end of numbers…
+    /// The newest frame in flight, for the clock: the number after its last update, zero where none is…
     timed_end: u64,
     /// …and when it was sent.
     timed_at: Micros,
@@ -104,7 +104,7 @@ impl Connection {
             heartbeat: BACKOFF_MAX,
             welcomed: false,
             granted: 0,
-            timed_end: u64::MAX,
+            timed_end: 0,
             timed_at: 0,
             keys: 0,
             flushed_at: 0,
@@ -126,6 +126,7 @@ enum Away {
 
 /// The emitter's end of a session.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says another thing, and none excludes another")]
 pub struct Machine<M> {
     memory: M,
     /// Where the next byte is written.
@@ -142,7 +143,7 @@ pub struct Machine<M> {
     sent_bytes: usize,
     max_updates: usize,
     max_bytes: usize,
-    drop_oldest: bool,
+    when_full: WhenFull,
     /// How many keys are in the table.
     keys: u32,
     clock: Clock,
@@ -153,7 +154,8 @@ pub struct Machine<M> {
     connection: Connection,
     /// How many lost ranges the frame being written has room for.
     ranges_left: usize,
-    attempts: u32,
+    /// Over how long the next try is spread out, within its bounds.
+    backoff: Micros,
     away: Away,
     /// When a relay that goes away wants to be tried again, and over how long its clients are spread out.
     away_after: Micros,
@@ -179,15 +181,15 @@ impl<M: Memory> Machine<M> {
             sent_bytes: 0,
             max_updates: 0,
             max_bytes: 0,
-            drop_oldest: false,
+            when_full: WhenFull::DropNewest,
             keys: 0,
-            clock: Clock::new(),
+            clock: Clock::ZERO,
             offered: Offered::NONE,
             credit: 0,
             open: false,
-            connection: Connection::new(0),
+            connection: Connection { heartbeat: 0, ..Connection::new(0) },
             ranges_left: 0,
-            attempts: 0,
+            backoff: 0,
             away: Away::Unasked,
             away_after: 0,
             away_jitter: 0,
@@ -203,9 +205,10 @@ impl<M: Memory> Machine<M> {
     pub fn start(&mut self, max_updates: usize, max_bytes: usize, when_full: WhenFull) {
         self.memory.copy(INPUT, IDENTITY, IDENTITY_END - IDENTITY);
         (self.max_updates, self.max_bytes, self.log.most_ranges) = (max_updates, max_bytes, max_updates);
-        self.drop_oldest = when_full == WhenFull::DropOldest;
+        self.when_full = when_full;
         self.log.clear();
-        self.offered = Offered::new(0, 0, 0);
+        self.clock.forget();
+        self.offered.set(0, 0, 0);
         self.credit = limits::BATCH_UPDATES as u64;
     }
 
@@ -264,7 +267,7 @@ impl<M: Memory> Machine<M> {
 
     /// The client's clock was set: what was learned of the offset is void.
     pub fn clock_jumped(&mut self) {
-        self.clock = Clock::new();
+        self.clock.forget();
     }
 
     /// Sends what is pending without waiting for company (the page is hidden, or `flush()`).
@@ -291,8 +294,8 @@ impl<M: Memory> Machine<M> {
     /// long to wait before the next try, or none: the relay does not want this session back, and what
     /// was pending is lost as rejected.
     pub fn closed(&mut self, now: Micros, random: f64) -> Option<Micros> {
-        if self.open && now.saturating_sub(self.connection.opened_at) >= STABLE {
-            self.attempts = 0;
+        if self.open && now >= self.connection.opened_at + STABLE {
+            self.backoff = 0;
         }
         self.open = false;
         let (mut after, mut bound) = (self.away_after, self.away_jitter);
@@ -304,8 +307,8 @@ impl<M: Memory> Machine<M> {
             Away::Back => {}
             Away::Unasked => {
                 after = 0;
-                bound = (BACKOFF_BASE << self.attempts.min(16)).min(BACKOFF_MAX);
-                self.attempts += 1;
+                bound = self.backoff.clamp(BACKOFF_BASE, BACKOFF_MAX);
+                self.backoff = 2 * bound;
             }
         }
         self.rewind();
@@ -355,15 +358,15 @@ impl<M: Memory> Machine<M> {
                 client_sent = self.connection.opened_at;
                 self.connection.welcomed = true;
                 self.connection.heartbeat = at_most_an_hour(fourth.max(HEARTBEAT_MIN_MS));
-                self.offered = Offered::new(frame, updates, value);
+                self.offered.set(frame, updates, value);
                 self.credit = second;
                 if self.restored {
                     self.skip_to(first);
                 }
             }
-            ACK if self.connection.timed_end <= first => {
+            ACK if (1..=first).contains(&self.connection.timed_end) => {
                 client_sent = self.connection.timed_at;
-                self.connection.timed_end = u64::MAX;
+                self.connection.timed_end = 0;
             }
             PONG => client_sent = first,
             GO_AWAY => {
@@ -440,9 +443,4 @@ impl<M: Memory> Machine<M> {
         }
         Step::Wait(ping_at.min(silent_at).min(flush_at))
     }
-}
-
-/// The number of a reason of loss, of a failure of the emitter's where it is none.
-fn known(reason: u64) -> u64 {
-    if reason.wrapping_sub(1) < LostReason::ALL.len() as u64 { reason } else { LostReason::EmitterFailed as u64 }
 }

@@ -16,6 +16,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // It lists what the standard library was compiled with, used here or not, and wasm-bindgen would use
     // it: reference types and multiple return values, which Safari 15 and webpack before 5.97 cannot read.
     module.customs.remove_raw("target_features");
+    // What wasm-bindgen knows of an instance that a panic left: ours traps, and whoever has it throws it away.
+    for name in ["__abort_handler", "__instance_terminated"] {
+        module.exports.remove(name)?;
+    }
     snip_panic_messages(&mut module);
     Bindgen::new()
         .input_module("atomwire_emitter", module)

@@ -59,7 +59,7 @@ export function intakeOf(core: Core, memory: Memory, clock: Clock, dropUnseriali
       name.length,
       error ? type.length : -1,
       message.length,
-      traceparent ? 1 : 0,
+      traceparent.length,
       json.length || -1,
       altered,
       position,

@@ -1,7 +1,7 @@
 //! What the relay answers.
 
-use super::memory::{Memory, Text};
 use super::Machine;
+use super::memory::{Memory, Text};
 use crate::decode::Malformed;
 use crate::limits;
 
@@ -33,25 +33,27 @@ impl Refused {
     pub(super) fn clear(&mut self) {
         (self.first, self.last) = (NEVER, NEVER);
     }
-
-    fn begin(&mut self, answer: Text, field: u64) {
-        (self.rest, self.tag, self.first, self.last) = (answer, field << 3 | 2, 0, 0);
-    }
 }
 
 impl<M: Memory> Machine<M> {
     /// Those in the fields `field` of an answer, each of which is read once before any counts: one may be malformed,
     /// or they are more than the protocol allows.
     pub(super) fn read_refused(&mut self, answer: Text, field: u64) {
-        self.refused.begin(answer, field);
-        for _ in 0..=limits::REJECTED_RANGES {
-            self.next_refused();
+        const MOST: usize = limits::REJECTED_RANGES + 1;
+        self.first_refused(answer, field);
+        for _ in 0..MOST {
             if self.refused.first == NEVER {
-                self.refused.begin(answer, field);
-                return self.next_refused();
+                return self.first_refused(answer, field);
             }
+            self.next_refused();
         }
         self.reader.fail(Malformed::TooManyRejected);
+    }
+
+    #[inline(never)]
+    fn first_refused(&mut self, answer: Text, field: u64) {
+        (self.refused.rest, self.refused.tag) = (answer, field << 3 | 2);
+        self.next_refused();
     }
 
     #[inline(never)]
@@ -82,19 +84,18 @@ impl<M: Memory> Machine<M> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Offered {
     pub(super) frame_bytes: usize,
-    pub(super) batch_updates: usize,
+    pub(super) batch_updates: u32,
     pub(super) value_bytes: usize,
 }
 
 impl Offered {
     pub(super) const NONE: Self = Self { frame_bytes: 0, batch_updates: 0, value_bytes: 0 };
 
-    pub(super) fn new(frame: u64, updates: u64, value: u64) -> Self {
-        Self {
-            frame_bytes: bound(frame, limits::FRAME_BYTES).max(limits::FRAME_BYTES_MIN),
-            batch_updates: bound(updates, limits::BATCH_UPDATES),
-            value_bytes: bound(value, limits::VALUE_BYTES),
-        }
+    #[inline(never)]
+    pub(super) fn set(&mut self, frame: u64, updates: u64, value: u64) {
+        self.frame_bytes = bound(frame, limits::FRAME_BYTES).max(limits::FRAME_BYTES_MIN);
+        self.batch_updates = bound(updates, limits::BATCH_UPDATES) as u32;
+        self.value_bytes = bound(value, limits::VALUE_BYTES);
     }
 }
 

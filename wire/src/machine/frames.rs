@@ -1,7 +1,7 @@
 //! The frames to the relay, written from the log.
 
 use super::log::{HEAD, Mark, SENT, UPDATE};
-use super::memory::{IDENTITY, KEY_PLACE, KEYS, Memory, SEED, Text};
+use super::memory::{IDENTITY, INPUT, KEY_PLACE, KEYS, Memory, SEED, Text};
 use super::queue::{BASE_TIME, CREATED, SETTLED};
 use super::{Connection, FLUSH_BYTES, Machine};
 use crate::{LostReason, Micros, limits};
@@ -17,13 +17,13 @@ pub(super) const HEAD_BYTES: usize = 64;
 /// One `Batch.lost` at its longest: two tags and numbers of 8 bytes (2^53), the reason, tag and length.
 pub(super) const LOST_BYTES: usize = 22;
 
-/// What a `Hello` says beside the session's own.
+/// What a `Hello` says beside the session's own stands at the input, in so many bytes each.
 #[derive(Debug, Clone, Copy)]
 pub struct Hello {
     /// OpenTelemetry resource attributes: keys and values alternating, a NUL after each.
-    pub resource: Text,
-    /// What the operator asks clients to present, or empty.
-    pub token: Text,
+    pub resource: usize,
+    /// Then what the operator asks clients to present, or nothing.
+    pub token: usize,
 }
 
 /// An eighth of a frame of so many bytes: two are for new keys, one for lost ranges, and five for updates, of the
@@ -41,46 +41,48 @@ impl<M: Memory> Machine<M> {
         let hello = self.open(HELLO);
         self.bytes(1, IDENTITY, 16);
         self.bytes(2, SEED, 32);
-        let mut rest = about.resource;
-        while rest.len > 0 {
+        let (mut at, end) = (INPUT, INPUT + about.resource);
+        while at < end {
             let attribute = self.open(3);
-            self.text_of(1, &mut rest);
-            self.text_of(2, &mut rest);
+            at = self.text_before_nul(1, at, end);
+            at = self.text_before_nul(2, at, end);
             self.close(attribute);
         }
-        self.string(4, about.token);
+        self.string(4, Text { at: end, len: about.token });
         self.uint(5, self.counts[SETTLED]);
         self.uint(6, now);
         self.close(hello);
     }
 
-    /// A string field of the text up to the next NUL.
+    /// A string field of the text up to the next NUL; the answer is where the next text begins.
     #[inline(never)]
-    fn text_of(&mut self, field: u8, rest: &mut Text) {
-        let mut len = 0;
-        while len < rest.len && self.byte_at(rest.at + len) != 0 {
-            len += 1;
+    fn text_before_nul(&mut self, field: u8, at: usize, end: usize) -> usize {
+        let mut nul = at;
+        while nul < end && self.byte_at(nul) != 0 {
+            nul += 1;
         }
-        self.string(field, Text { at: rest.at, len });
-        *rest = Text { at: rest.at + len + 1, len: rest.len.saturating_sub(len + 1) };
+        self.string(field, Text { at, len: nul - at });
+        nul + 1
     }
 
     /// Lost ranges, updates, lost ranges from a mark on, without a hole: `updates` of them at the most, below
     /// `granted`, in `bytes`. The mark moves behind them.
     #[inline(never)]
-    pub(super) fn batch(&mut self, mark: usize, bytes: usize, updates: usize, granted: u64) {
+    pub(super) fn batch(&mut self, mark: usize, bytes: usize, updates: u32, granted: u64) {
         let batch = self.open(BATCH);
         let eighth = eighth(bytes);
-        if mark == SENT {
-            self.new_keys(2 * eighth);
-        }
+        // What is journaled goes to nobody who would have to know the keys, or could not take it.
+        let (keys, most) = match mark {
+            SENT => (2 * eighth, 5 * self::eighth(self.offered.frame_bytes)),
+            _ => (0, usize::MAX),
+        };
+        self.new_keys(keys);
         self.ranges_left = (eighth / LOST_BYTES).min(limits::BATCH_LOST);
         self.lost(mark);
         // What this relay's frames cannot hold is lost, once it is the next.
-        while mark == SENT
-            && let at = self.log.mark(mark).at
+        while let at = self.log.mark(mark).at
             && self.kind(at) == UPDATE
-            && self.len(at) - HEAD > 5 * self::eighth(self.offered.frame_bytes)
+            && self.len(at) - HEAD > most
         {
             self.give_up_from(mark, 1, LostReason::TooLarge as u64);
             self.lost(mark);
@@ -88,12 +90,11 @@ impl<M: Memory> Machine<M> {
         let first = self.log.mark(mark).seq;
         self.uint(1, first);
         self.uint(2, BASE_TIME);
-        let last = granted.min(first.saturating_add(updates as u64));
+        let last = granted.min(first + u64::from(updates));
         self.updates(mark, last, 5 * eighth);
         self.lost(mark);
-        if mark == SENT
-            && let Some(offset) = self.clock.offset()
-        {
+        let offset = self.clock.held;
+        if offset.is_known() {
             // An offset of zero is one as well, but left out; its error tells.
             self.sint(6, offset.micros);
             self.uint(7, offset.error);

@@ -28,28 +28,20 @@ impl<M: Memory> Machine<M> {
         for step in 0..STEPS {
             // Rounds of columns and of diagonals in turn: in a diagonal, each row stands one further.
             let (lane, diagonal, odd) = (step >> 2, step >> 4 & 1, (step & 1) * 2);
-            let place = |row: usize| 4 * row + (lane + row * diagonal & 3) & 15;
+            let place = |row: usize| (4 * row + ((lane + row * diagonal) & 3)) & 15;
             // The steps go a += b, d ^= a; c += d, b ^= c; and so again.
             let (a, b, d) = (place(odd), place(odd + 1), place(3 - odd));
             let sum = state[a & 15].wrapping_add(state[b & 15]);
             state[a & 15] = sum;
             state[d & 15] = (state[d & 15] ^ sum).rotate_left(ROTATIONS >> (8 * (step & 3)) & 31);
         }
-        let word = |at: usize| {
-            let place = at + 8 * (position as usize & 1) & 15;
-            u64::from(state[place].wrapping_add(input[place]))
-        };
-        let mut ids = [0; 3];
-        for at in 0..3 {
-            ids[at] = word(2 * at) | word(2 * at + 1) << 32;
+        for at in 0..16 {
+            state[at] = state[at].wrapping_add(input[at]);
         }
-        if ids[0] | ids[1] == 0 {
-            ids[1] = NONZERO;
-        }
-        if ids[2] == 0 {
-            ids[2] = NONZERO;
-        }
-        ids
+        let half = 8 * (position as usize & 1);
+        let word = |at: usize| u64::from(state[(half + at) & 15]);
+        let [high, low, span] = [0, 2, 4].map(|at| word(at) | word(at + 1) << 32);
+        [high, if high | low == 0 { NONZERO } else { low }, if span == 0 { NONZERO } else { span }]
     }
 
     /// Writes the ids at `position` to memory.

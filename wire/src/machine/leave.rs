@@ -4,7 +4,7 @@ use super::frames::{BATCH, HEAD_BYTES, LOST_BYTES};
 use super::log::{HEAD, JOURNALED, SENT};
 use super::memory::{Memory, OUTPUT, Text};
 use super::queue::{BASE, CREATED, SETTLED, UPDATES};
-use super::{Hello, Machine, Malformed, known};
+use super::{Hello, Machine, Malformed};
 use crate::{LostReason, Micros, limits};
 
 /// What ends a last request: a batch with one lost range, and a `Bye`.
@@ -59,7 +59,7 @@ impl<M: Memory> Machine<M> {
     pub fn journal(&mut self) -> usize {
         let seq = self.log.mark(JOURNALED).seq;
         self.at = OUTPUT;
-        self.batch(JOURNALED, limits::FRAME_BYTES, usize::MAX, u64::MAX);
+        self.batch(JOURNALED, limits::FRAME_BYTES, u32::MAX, u64::MAX);
         if self.log.mark(JOURNALED).seq > seq { self.at - OUTPUT } else { 0 }
     }
 
@@ -67,9 +67,7 @@ impl<M: Memory> Machine<M> {
     /// and in their order, then the frames.
     pub fn restore_at(&mut self, base: u64) {
         self.restored = true;
-        for which in [BASE, CREATED, SETTLED] {
-            self.counts[which] = base;
-        }
+        (self.counts[BASE], self.counts[CREATED], self.counts[SETTLED]) = (base, base, base);
         // Nothing new comes, and what is taken was bounded where it was made.
         (self.max_updates, self.max_bytes, self.log.most_ranges) = (usize::MAX, usize::MAX, usize::MAX);
         self.log.follow(base);
@@ -104,7 +102,10 @@ impl<M: Memory> Machine<M> {
                         self.reader.fail(Malformed::BadRange);
                     }
                     if self.skip_missing(first) {
-                        self.lose_some((last + 1).saturating_sub(self.counts[CREATED]), known(reason));
+                        self.lose_some(
+                            (last + 1).saturating_sub(self.counts[CREATED]),
+                            LostReason::of(reason) as u64,
+                        );
                     }
                 }
                 _ => {}
@@ -141,6 +142,7 @@ impl<M: Memory> Machine<M> {
         self.give_up_from(SENT, u64::MAX, reason as u64);
     }
 
+    #[inline(never)]
     pub(super) fn send_batch(&mut self, bytes: usize) {
         self.batch(SENT, bytes, self.offered.batch_updates, self.connection.granted);
         self.count_sent();

@@ -54,8 +54,14 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) const NEW: Self =
-        Self { head: 0, tail: 0, slack: 0, ranges: 0, most_ranges: 0, marks: [Mark { seq: 0, at: 0 }; MARKS] };
+    pub(super) const NEW: Self = Self {
+        head: 0,
+        tail: 0,
+        slack: 0,
+        ranges: 0,
+        most_ranges: 0,
+        marks: [Mark { seq: 0, at: 0 }; MARKS],
+    };
 
     /// Empty, with everything at its beginning.
     pub(super) fn clear(&mut self) {
@@ -127,7 +133,7 @@ impl<M: Memory> Machine<M> {
     #[inline(never)]
     pub(super) fn reserve(&mut self, len: usize) -> bool {
         // So that each byte is moved as often as one is appended, at the most.
-        if self.lacks(len) && self.log.head + self.log.slack >= (self.log.tail + LOG) / 2 {
+        if self.lacks(len) && 2 * (self.log.head + self.log.slack) >= self.log.tail + LOG {
             self.slide();
         }
         !self.lacks(len) || self.memory.grow(self.log.tail + len)
@@ -158,7 +164,7 @@ impl<M: Memory> Machine<M> {
             self.log.moved(from, to);
             self.memory.copy(from, to, len);
             if kind != UPDATE {
-                self.set_head(to, len, 0, kind, number);
+                self.set_word(to, HEAD as u64 | kind << 48);
             }
             to += len;
             from = next;
@@ -170,14 +176,14 @@ impl<M: Memory> Machine<M> {
     /// Takes the `len` bytes behind the tail and a head's place as an update.
     pub(super) fn append_update(&mut self, len: usize, keys: u32, created_at: u64) {
         self.append(HEAD + len, keys, UPDATE, created_at);
-        self.log.set_mark(NEWEST, 0, NOWHERE);
+        self.log.marks[NEWEST].at = NOWHERE;
     }
 
     #[inline(never)]
     fn append(&mut self, len: usize, keys: u32, kind: u64, number: u64) {
         let at = self.log.tail;
         self.set_head(at, len, keys, kind, number);
-        self.log.set_mark(NEWEST, 0, at);
+        self.log.marks[NEWEST].at = at;
         self.log.tail += len;
     }
 
@@ -203,14 +209,13 @@ impl<M: Memory> Machine<M> {
         self.is_lost(at) && (self.kind(at) == reason || self.log.ranges >= self.log.most_ranges)
     }
 
-    /// The update at `at` is lost, the number `seq`.
-    pub(super) fn become_lost(&mut self, at: usize, seq: u64, reason: u64) {
-        let len = self.len(at);
+    /// The update at `at`, a record of `len` bytes, is lost, the number `seq`.
+    pub(super) fn become_lost(&mut self, at: usize, len: usize, seq: u64, reason: u64) {
         self.set_head(at, len, 0, reason, seq);
         self.log.slack += len;
         self.log.ranges += 1;
         if self.log.tail == at + len {
-            self.log.set_mark(NEWEST, 0, at);
+            self.log.marks[NEWEST].at = at;
         }
     }
 

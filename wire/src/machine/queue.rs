@@ -102,7 +102,7 @@ impl<M: Memory> Machine<M> {
     /// Takes an update. Always creates exactly one: pending, or lost with its reason.
     pub fn push(&mut self, update: &Update, now: Micros) {
         let (keys, key) = match update.key {
-            Key::Index(index) => (index.saturating_add(1), Text::default()),
+            Key::Index(index) => (index.wrapping_add(1), Text::default()),
             Key::Inline(key) => (0, key),
         };
         let value = update.value.unwrap_or_default().len;
@@ -172,7 +172,8 @@ impl<M: Memory> Machine<M> {
         let len = self.at - self.log.tail - HEAD;
         if !self.fits(self.pending(), self.bytes + len) {
             // What was sent stays.
-            if !self.drop_oldest || !self.fits(self.sent_updates, self.sent_bytes + len) {
+            if self.when_full == WhenFull::DropNewest || !self.fits(self.sent_updates, self.sent_bytes + len)
+            {
                 return self.lose_some(1, LostReason::QueueFull as u64);
             }
             while !self.fits(self.pending(), self.bytes + len)
@@ -216,7 +217,7 @@ impl<M: Memory> Machine<M> {
             let len = self.len(at);
             if self.kind(at) == UPDATE {
                 self.leaves(at);
-                self.become_lost(at, seq, reason);
+                self.become_lost(at, len, seq, reason);
                 given_up += 1;
                 seq += 1;
             } else {
@@ -318,6 +319,7 @@ impl<M: Memory> Machine<M> {
     }
 
     /// Everything pending is lost, and nobody is left to report it to.
+    #[inline(never)]
     pub(super) fn abandon_all(&mut self, reason: u64) {
         self.rewind();
         self.give_up_from(SENT, u64::MAX, reason);

@@ -131,9 +131,6 @@ impl<M: Memory> Machine<M> {
     /// as protobuf has it. A field of another type than it should have is one of a later version.
     #[inline(never)]
     pub(super) fn scan(&mut self, message: Text) {
-        if self.reader.fault.is_some() {
-            return;
-        }
         self.reader.enter(message);
         self.reader.numbers = [0; 8];
         self.reader.texts = [Text::default(); 8];

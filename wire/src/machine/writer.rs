@@ -1,8 +1,8 @@
 //! Protobuf's wire format, written into memory where `at` is.
 //! (<https://protobuf.dev/programming-guides/encoding/>)
 
-use super::memory::{Memory, Text, trap};
 use super::Machine;
+use super::memory::{Memory, Text, trap};
 
 impl<M: Memory> Machine<M> {
     #[inline(never)]
