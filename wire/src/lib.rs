@@ -80,7 +80,6 @@ impl LostReason {
     ];
 
     /// The reason of that number; a failure of the emitter's where it is none.
-    #[inline(never)]
     pub fn of(number: u64) -> Self {
         match number {
             1 => Self::QueueFull,
