@@ -3,6 +3,7 @@
 use super::browser::Page;
 use super::link::Request;
 use super::world::{MILLISECOND, NEVER, SECOND, World};
+use atomwire_wire::LostReason;
 use atomwire_wire::emitter::Emitter;
 use atomwire_wire::proto::{self, client_frame::Frame};
 use bytes::{Buf, Bytes};
@@ -34,16 +35,36 @@ impl World {
         }
     }
 
-    /// The page goes for good, and another comes.
+    /// The page goes for good, and another comes. With something pending it may leave a note, for the next page to
+    /// close its books; without one it does that itself.
     pub(super) fn leave(&mut self) {
         self.summary.add("left for good", 1);
         let at = self.front();
         self.disconnect(at);
         let session_no = self.pages[at].session_no;
         self.sessions[session_no].gone = true;
-        self.last_request(true);
-        self.pages.pop();
+        let noted = !self.pages[at].emitter.all_settled() && self.rng.percent(50);
+        self.last_request(!noted);
+        let page = self.pages.pop().unwrap();
+        if noted {
+            let (settled, end) = (page.emitter.settled(), self.sessions[session_no].created());
+            self.speak_for(page, settled, end, LostReason::PageClosed);
+        }
         self.open_page();
+    }
+
+    /// The next page reports what a note says is missing, and closes the session's books.
+    fn speak_for(&mut self, page: Page, settled: u64, end: u64, reason: LostReason) {
+        let Page { session_no, config, .. } = page;
+        self.summary.add("noted", 1);
+        let mut emitter = Emitter::restore_at(config.clone(), settled);
+        emitter.lose(end - settled, reason);
+        let truth = &mut self.sessions[session_no];
+        truth.noted(settled, end, reason);
+        truth.balance(emitter.stats());
+        let mut page = Page::new(session_no, emitter, config, self.now);
+        page.end();
+        self.pages.push(page);
     }
 
     fn last_request(&mut self, for_good: bool) {
@@ -106,8 +127,9 @@ impl World {
     pub(super) fn kill(&mut self) {
         let at = self.front();
         self.cut(at);
-        let Page { session_no, journal, keys, config, .. } = self.pages.pop().unwrap();
-        let mut frames = journal;
+        let mut page = self.pages.pop().unwrap();
+        let session_no = page.session_no;
+        let mut frames = std::mem::take(&mut page.journal);
         if frames.len() > 1 && self.rng.percent(30) {
             self.summary.add("kept frames missing", 1);
             let (from, to) = (1 + self.rng.below(frames.len() as u64 - 1), frames.len() as u64);
@@ -121,7 +143,16 @@ impl World {
         }
         let truth = &mut self.sessions[session_no];
         truth.gone = true;
-        if !frames.is_empty() {
+        let created = truth.created();
+        if frames.is_empty() {
+            // A note may be older than the death: by what was settled since, and by what was made.
+            let settled = page.emitter.settled().saturating_sub(self.rng.below(4));
+            let end = created.saturating_sub(self.rng.below(3)).max(settled);
+            if end > settled && self.rng.percent(80) {
+                self.speak_for(page, settled, end, LostReason::PageKilled);
+            }
+        } else {
+            let Page { keys, config, .. } = page;
             self.summary.add("restored", 1);
             let pieces: Vec<&[u8]> = frames.iter().map(|frame| &frame[..]).collect();
             let emitter = Emitter::restore(config.clone(), keys, &pieces).unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 /// What must have happened in some world.
-const EVERYTHING: [&str; 33] = [
+const EVERYTHING: [&str; 34] = [
     "acknowledged",
     "refused",
     "too large for this relay",
@@ -33,6 +33,7 @@ const EVERYTHING: [&str; 33] = [
     "requests that never came",
     "requests beyond the limits",
     "left for good",
+    "noted",
     "restored",
     "kept frames missing",
     "kept frames twice",

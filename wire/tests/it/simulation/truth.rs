@@ -244,6 +244,22 @@ impl Truth {
         self.kept = next.unwrap_or(0);
     }
 
+    /// The next page speaks for this session: from `settled` to `end` everything is lost, as far as it knows.
+    pub(super) fn noted(&mut self, settled: u64, end: u64, reason: LostReason) {
+        self.restored = true;
+        self.pending.clear();
+        self.stats = Stats { created: end - settled, ..Stats::default() };
+        for seq in settled..end {
+            let fate = &mut self.fates[seq as usize];
+            fate.settled |= fate.lost.is_some();
+            self.count_lost(seq, reason);
+        }
+        self.ever_sent = 0;
+        self.kept = end;
+        // Whoever comes after a page that counted to its end closes its books to the end.
+        self.gone = end < self.created();
+    }
+
     /// The emitter's account, at every step.
     pub(super) fn balance(&self, stats: Stats) {
         assert_eq!(stats, self.stats, "the emitter's account is not the truth");
