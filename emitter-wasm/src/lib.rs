@@ -100,7 +100,8 @@ pub fn push() {
     });
 }
 
-/// What stands above is W3C's `traceparent`: `00-<trace id>-<span id>-<flags>`. A parent in this session inherits what stands above it; without anything above, the trace is ours.
+/// What stands above is W3C's `traceparent`: `00-<trace id>-<span id>-<flags>`. A parent in this session inherits what
+/// stands above it; without anything above, the trace is ours.
 fn parent_of(machine: &mut Machine<Linear>, above: Option<usize>, root: f64, parent: f64) -> Option<Parent> {
     let local = parent >= 0.0;
     if above.is_none() && !local {

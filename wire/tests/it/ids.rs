@@ -2,7 +2,8 @@
 //! paper (D. J. Bernstein, "`ChaCha`, a variant of `Salsa20`", 2008). `UPDATE_VECTORS=1 cargo test -p
 //! atomwire-wire` writes the vectors anew, from the latter.
 
-use crate::support::{hex, vector_file};
+use crate::support::{config, hex, vector_file};
+use atomwire_wire::emitter::{Config, Emitter};
 use atomwire_wire::ids::{IdStream, Ids};
 use proptest::prelude::*;
 
@@ -83,6 +84,12 @@ proptest! {
         for position in positions {
             assert_eq!(stream.at(position), expected(&seed, position));
         }
+    }
+
+    #[test]
+    fn the_emitters_own_cipher_is_the_same(seed in any::<[u8; 32]>(), position in any::<u64>()) {
+        let emitter = Emitter::new(Config { id_seed: seed, ..config() });
+        assert_eq!(emitter.ids(position), expected(&seed, position));
     }
 }
 
