@@ -28,13 +28,20 @@ struct Session {
 
 impl Session {
     const NEW: Self = Self { machine: Machine::new(Linear::NEW), texts: Texts::NONE };
+
+    /// Nobody's again, in the same memory.
+    #[cfg(feature = "std")]
+    fn renew(&mut self) {
+        let memory = std::mem::replace(self.machine.memory(), Linear::NEW);
+        *self = Self { machine: Machine::new(memory), ..Self::NEW };
+    }
 }
 
 /// The address of what JavaScript writes: room for the largest frame, and for the largest value with all that stands
 /// beside it. Asked for before everything else, since it sees to the memory for all of it; 0 where there is none.
 #[wasm_bindgen]
 pub fn input() -> u32 {
-    SESSION.with(|session| if session.machine.memory().grow(LOG) { address(INPUT) } else { 0 })
+    if SESSION.with(|session| session.machine.memory().grow(LOG)) { address(INPUT) } else { 0 }
 }
 
 /// The address of what JavaScript reads: room for the largest frame.
@@ -48,7 +55,12 @@ pub fn output() -> u32 {
 #[wasm_bindgen]
 pub fn start(max_updates: u32, max_bytes: u32, drop_oldest: bool) {
     let when_full = if drop_oldest { WhenFull::DropOldest } else { WhenFull::DropNewest };
-    SESSION.with(|session| session.machine.start(max_updates as usize, max_bytes as usize, when_full));
+    SESSION.with(|session| {
+        // Tests have one instance for all their sessions.
+        #[cfg(feature = "std")]
+        session.renew();
+        session.machine.start(max_updates as usize, max_bytes as usize, when_full);
+    });
 }
 
 /// The index of a new key, `length` bytes of UTF-8 at [`input`]; -1 once the table is full, and for one that is none
