@@ -30,7 +30,7 @@ const BUDGET = {
   'atomwire/slim': { source: `export * from 'atomwire/slim';`, loads: 7_600, onDemand: 4_000 },
   'atomwire/module.wasm': {
     source: `export { default } from 'atomwire/module.wasm?url';`,
-    loads: 5_300,
+    loads: 5_500,
     onDemand: 0,
   },
 };
