@@ -146,7 +146,9 @@ function judgePages(evidence: Evidence, problems: string[]): Pick<Verdict, 'shor
     const its = evidence.sessions.filter((known) => known.page === name || ids.includes(known.session));
     const known = its.reduce((sum, { end }) => sum + end, 0);
     const whose = `page ${name} of tab ${tab} (${persist ? 'persists, ' : ''}${end})`;
-    if (stats.created !== written)
+    // Where another page took its session, the emitter counts from anew.
+    const recounted = ids.length > 1 && stats.created < written;
+    if (stats.created !== written && !recounted)
       problems.push(`${whose} wrote ${written}, its emitter says ${stats.created}`);
     if (end !== 'left' && known > written)
       problems.push(`${whose} wrote ${written}, the books know ${known}`);

@@ -64,8 +64,9 @@ impl Memory for Linear {
         use core::arch::wasm32::{memory_grow, memory_size};
         let base = address(0) as usize;
         let pages = (base + len).div_ceil(PAGE_BYTES);
-        let more = pages.saturating_sub(memory_size::<0>());
-        if more > 0 && memory_grow::<0>(more) == usize::MAX {
+        let have = memory_size::<0>();
+        // A quarter more at least: each time costs as much as taking ten updates does.
+        if pages > have && memory_grow::<0>((pages - have).max(have / 4)) == usize::MAX {
             return false;
         }
         self.0 = memory_size::<0>() * PAGE_BYTES - base;
