@@ -62,21 +62,36 @@ export function judge(evidence: Evidence): Verdict {
   return { problems, shortfalls, unseen: pages.unseen };
 }
 
+/**
+ * What a client gives up by itself, while it lives. Among themselves these may stand for each other: one whose list of
+ * losses is at its bound reports neighbours under one of their reasons (PROTOCOL.md, section 10).
+ */
+const GIVEN_UP = ['queue_full', 'too_large', 'not_serializable'];
+
 /** What the clients say they lost is what the books say, but for what the bus lost of the reports. */
 function compareLosses({ generated, pages, books }: Evidence, problems: string[]): void {
   const clients = [generated, ...pages.map(({ stats }) => stats)];
   const complete = books.lost.every(({ place }) => place !== 'bus');
-  // A page cannot say any more what it gave up as it went.
-  for (const reason of ['queue_full', 'too_large', 'not_serializable', 'rejected']) {
-    const said = clients.reduce((sum, { lost }) => sum + (lost[reason] ?? 0), 0);
+
+  function compare(reasons: string[], isSuch: (loss: { place: string; reason: string }) => boolean): void {
+    const said = clients.flatMap(({ lost }) => reasons.map((reason) => lost[reason] ?? 0)).reduce(add, 0);
     const known = books.lost
-      .filter((loss) => (reason === 'rejected' ? loss.place === 'relay' : loss.place === 'browser'))
-      .filter((loss) => reason === 'rejected' || loss.reason === reason)
-      .reduce((sum, { updates }) => sum + updates, 0);
+      .filter(isSuch)
+      .map(({ updates }) => updates)
+      .reduce(add, 0);
     if (known > said || (complete && known < said)) {
-      problems.push(`clients say that ${said} updates were lost as ${reason}, the books say ${known}`);
+      problems.push(
+        `clients say that ${said} updates were lost as ${reasons.join(', ')}, the books say ${known}`,
+      );
     }
   }
+
+  compare(GIVEN_UP, ({ place, reason }) => place === 'browser' && GIVEN_UP.includes(reason));
+  compare(['rejected'], ({ place }) => place === 'relay');
+}
+
+function add(sum: number, more: number): number {
+  return sum + more;
 }
 
 /** Whether the schedule allows for such a loss. */
