@@ -72,9 +72,9 @@ runBin('binaryen', 'bin/wasm-opt', module, ...PASSES, ...FEATURES, '--strip-prod
 // module, its declaration is needed, not its JavaScript.
 rmSync(join(wasm, 'atomwire_emitter.js'));
 mkdirSync(join(dist, 'session'));
-writeFileSync(
-  join(dist, 'session', 'encoded.js'),
-  `export const encoded = '${encode(readFileSync(module))}';\n`,
-);
+const encoded = encode(readFileSync(module));
+writeFileSync(join(dist, 'session', 'encoded.js'), `export const encoded = '${encoded}';\n`);
 runBin('typescript', 'bin/tsc', '--project', join(here, 'tsconfig.json'));
+const { decode } = await import(join(dist, 'session', 'decode.js'));
+if (!readFileSync(module).equals(decode(encoded))) throw new Error('decode.ts is not as encode.mjs');
 copyFileSync(join(root, 'LICENSE'), join(dist, 'LICENSE'));

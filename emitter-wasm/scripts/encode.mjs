@@ -5,7 +5,7 @@
 // weigh the same, but need a DecompressionStream, which Safari before 16.4 has not.)
 
 /** Added to each byte, so that the most frequent ones become printable. */
-const SHIFT = 46;
+const SHIFT = 40;
 /** From this character on: an escape, which says on which page of so many characters the next one is… */
 const ESCAPES = 120;
 const PAGE = 48;

@@ -2,8 +2,7 @@
 //! out, so that whoever is in is alone.
 #![allow(unsafe_code)]
 
-use crate::Session;
-use atomwire_wire::machine::Memory;
+use atomwire_wire::machine::{Machine, Memory};
 use core::cell::UnsafeCell;
 
 /// What one thread alone uses.
@@ -12,10 +11,11 @@ pub(crate) struct Single<T>(UnsafeCell<T>);
 // SAFETY: WebAssembly without shared memory has one thread.
 unsafe impl<T> Sync for Single<T> {}
 
-pub(crate) static SESSION: Single<Session> = Single(UnsafeCell::new(Session::NEW));
+/// The session of this instance.
+pub(crate) static SESSION: Single<Machine<Linear>> = Single(UnsafeCell::new(Machine::new(Linear::NEW)));
 
-impl Single<Session> {
-    pub(crate) fn with<T>(&self, call: impl FnOnce(&mut Session) -> T) -> T {
+impl Single<Machine<Linear>> {
+    pub(crate) fn with<T>(&self, call: impl FnOnce(&mut Machine<Linear>) -> T) -> T {
         // SAFETY: one thread, and `call` comes from this crate's exported functions, none of which calls another.
         call(unsafe { &mut *self.0.get() })
     }
@@ -92,7 +92,7 @@ pub(crate) struct Linear(Vec<u8>);
 /// Where the machine's address `at` is; the first call of `input` sees to it that there is any.
 #[cfg(feature = "std")]
 pub(crate) fn address(at: usize) -> u32 {
-    SESSION.with(|session| session.machine.memory().0.as_ptr() as usize + at) as u32
+    SESSION.with(|session| session.memory().0.as_ptr() as usize + at) as u32
 }
 
 #[cfg(feature = "std")]

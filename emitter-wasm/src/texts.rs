@@ -11,10 +11,8 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
-    pub(crate) const NONE: Self = Self { at: INPUT, ascii: false };
-
     pub(crate) fn new(ascii: bool) -> Self {
-        Self { ascii, ..Self::NONE }
+        Self { at: INPUT, ascii }
     }
 
     /// The next text, `units` of UTF-16 long.

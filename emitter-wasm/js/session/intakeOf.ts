@@ -6,6 +6,9 @@ import type { Clock } from './newClock.js';
 
 /** UTF-16 units that cross at once: three bytes each at the most, and there is room for twice as many. */
 const CHUNK = 85 * 1024;
+/** What stands beside the texts of each, in the module's own order, and how many cross at once. */
+const NUMBERS = 12;
+const ENTRIES = 512;
 /** More than the protocol takes of any text but a value. */
 const MOST_OF_TEXT = 1_100;
 const SPACE = 0x20;
@@ -21,12 +24,12 @@ export interface Intake {
   take(list: readonly (Span | Loss)[]): void;
 }
 
-/** The texts of many updates cross at once; then come calls with numbers alone. */
+/** Many updates cross at once: their texts as one, and their numbers. */
 export function intakeOf(core: Core, memory: Memory, clock: Clock, dropUnserializable: boolean): Intake {
   const keys = new Map<string, number>();
+  const numbers = new Float64Array(ENTRIES * NUMBERS);
+  let count = 0;
   let text = '';
-  /** What `push` takes of each, or `lose`. */
-  let pushes: number[][] = [];
 
   /** The index of `key`, -1 where it travels in full. */
   function intern(key: string): number {
@@ -52,44 +55,41 @@ export function intakeOf(core: Core, memory: Memory, clock: Clock, dropUnseriali
     const json = altered ? whole.slice(1) : whole;
     // In the order in which the module takes them.
     const texts = name + type + message + traceparent + json;
-    if (text.length + texts.length > CHUNK) cross();
+    if (count === ENTRIES || text.length + texts.length > CHUNK) cross();
     text += texts;
-    pushes.push([
-      index,
-      name.length,
-      error ? type.length : -1,
-      message.length,
-      traceparent.length,
-      json.length || -1,
-      altered,
-      position,
-      clock.at(start),
-      duration * 1_000,
-      clock.at(start + duration),
-      root,
-      parent,
-    ]);
+    numbers.set(
+      [
+        index,
+        name.length,
+        error ? type.length : -1,
+        message.length,
+        traceparent.length,
+        json.length || -1,
+        altered,
+        position,
+        clock.at(start),
+        clock.at(start + duration),
+        root,
+        parent,
+      ],
+      NUMBERS * count++,
+    );
   }
 
   function lose(count: number, reason: number): void {
-    pushes.push([count, reason]);
+    cross();
+    core.lose(count, reason);
   }
 
   function cross(): void {
+    if (count === 0) return;
     const bytes = memory.text(text);
-    core.texts(Math.max(bytes, 0), text.length);
+    memory.numbers(numbers.subarray(0, NUMBERS * count));
     // What does not fit is one value alone.
-    if (bytes < 0) pushes[0] = [1, TOO_LARGE];
-    for (const numbers of pushes) {
-      const [count = 0, reason = 0] = numbers;
-      if (numbers.length === 2) core.lose(count, reason);
-      else {
-        memory.numbers(numbers);
-        core.push();
-      }
-    }
+    if (bytes < 0) core.lose(1, TOO_LARGE);
+    else core.push(bytes, text.length, count);
     text = '';
-    pushes = [];
+    count = 0;
   }
 
   return {

@@ -12,7 +12,7 @@ export interface Memory {
   /** The same for the UTF-8 of a text, from `at` on; -1 when it does not fit. */
   text(text: string, at?: number): number;
   /** Puts numbers where the module takes them. */
-  numbers(numbers: readonly number[]): void;
+  numbers(numbers: Float64Array): void;
 }
 
 export function memoryOf(core: Core): Memory {

@@ -240,7 +240,8 @@ export function openSession(
       // The list needs no timer of its own where one comes soon.
       recorder.awake = at - time <= FLUSH_AGE;
     }
-    if (at === due) return;
+    // One that comes too early costs less than to set another.
+    if (at >= due && at < Infinity) return;
     // First: the app may have a `setTimeout` of its own, which writes.
     due = at;
     clearTimeout(timer);

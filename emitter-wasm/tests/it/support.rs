@@ -43,13 +43,12 @@ impl Session {
         let text = [key, value].concat();
         let units = |text: &str| text.encode_utf16().count() as f64;
         put(text.as_bytes());
-        module::texts(text.len() as u32, units(&text) as u32);
         let (now, none) = (now(), -1.0);
         let about = [none, units(key), none, 0.0, 0.0, units(value), 0.0];
-        let when = [self.positions, now - 500.0, 500.0, now, none, none];
+        let when = [self.positions, now - 500.0, now, none, none];
         let numbers: Vec<f64> = about.into_iter().chain(when).collect();
-        Float64Array::new_with_byte_offset_and_length(&buffer(), module::output(), 13).copy_from(&numbers);
-        module::push();
+        Float64Array::new_with_byte_offset_and_length(&buffer(), module::output(), 12).copy_from(&numbers);
+        module::push(text.len() as u32, units(&text) as u32, 1);
         self.positions += 1.0;
     }
 
