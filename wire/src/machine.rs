@@ -44,9 +44,9 @@ pub const GATHER: Micros = 5_000;
 pub const FLUSH_AGE: Micros = 200_000;
 /// A batch is sent without waiting once it has this many updates…
 const FLUSH_COUNT: u64 = 256;
-/// …or this many bytes, which is as much as goes into one: a browser takes 0.2 ms and more for a message alone, sent or
-/// heard, and half a second of a slow 2 Mbit/s uplink is soon enough to be acknowledged.
-const FLUSH_BYTES: usize = 128 * 1024;
+/// …or this many bytes, which is as much as goes into one: a browser takes 0.2 ms for a message alone, sent or heard, and
+/// beyond 64 KiB the cost of each byte rises (measured in Chromium).
+const FLUSH_BYTES: usize = 60 * 1024;
 
 /// The first reconnect waits up to this long, doubled at each further try: 10,000 clients that lose their
 /// relay at once knock up to 1.57/2 s * 10,000 = 7,800 times a second once it is back (`tests/it/storm.rs`)…
