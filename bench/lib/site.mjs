@@ -1,25 +1,29 @@
 import { createReadStream, existsSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { extname, join } from 'node:path';
+import { WebSocketServer } from 'ws';
 
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' };
-/** Stands once in every span or event that a peer sends, whatever its format. */
+/** Stands once in every span, event or text that a peer sends, whatever its format. */
 const MARK = '"atomwire.key"';
 
 /**
- * Serves `directory`, isolated so that the page's clock ticks in steps of 5 µs, and takes what any peer posts.
+ * Serves `directory`, isolated so that the page's clock ticks in steps of 5 µs, and takes what any peer posts, or
+ * sends over a WebSocket.
  */
 export async function startSite(directory) {
   let updates = 0;
   let bodyBytes = 0;
+  const count = (body) => {
+    bodyBytes += body.length;
+    updates += occurrences(body, MARK);
+  };
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
     if (request.method === 'POST') {
       const parts = [];
       for await (const part of request) parts.push(part);
-      const body = Buffer.concat(parts);
-      bodyBytes += body.length;
-      updates += occurrences(body, MARK);
+      count(Buffer.concat(parts));
       response.setHeader('content-type', 'application/json').end('{}');
       return;
     }
@@ -35,6 +39,7 @@ export async function startSite(directory) {
     });
     createReadStream(path).pipe(response);
   });
+  new WebSocketServer({ server }).on('connection', (socket) => socket.on('message', count));
   // Node would close a connection in the moment in which a batch of each five seconds is on its way.
   server.keepAliveTimeout = 0;
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -42,7 +47,7 @@ export async function startSite(directory) {
     port: server.address().port,
     /** Those that have arrived. */
     updates: () => updates,
-    /** Of all that was posted. */
+    /** Of all that came. */
     bodyBytes: () => bodyBytes,
     close: () => server.close(),
   };

@@ -8,6 +8,7 @@ export const STRINGIFY = 'stringify';
 /** With what rows and the plot call them. */
 export const PEERS = {
   [STRINGIFY]: 'JSON.stringify alone',
+  socket: 'a bare WebSocket',
   atomwire: 'atomwire',
   opentelemetry: 'OpenTelemetry',
   faro: 'Faro',

@@ -7,6 +7,7 @@ type Which = 'plain' | 'peer';
 // A page loads one of them: some patch what the others use.
 const peers: Record<string, () => Promise<Peer>> = {
   stringify: async () => (await import('./stringify.ts')).stringify,
+  socket: async () => (await import('./socket.ts')).bareSocket,
   atomwire: async () => (await import('./atomwire.ts')).atomwire,
   opentelemetry: async () => (await import('./opentelemetry.ts')).opentelemetry,
   faro: async () => (await import('./faro.ts')).faro,
