@@ -1,32 +1,45 @@
-//! The bus: one libzmq XPUB on a thread of its own, fed through a queue that is bounded in bytes.
+//! The bus: a publisher whose send buffer is the replay window.
 //!
-//! A full queue makes [`Bus::publish`] wait, so that a slow bus slows the sockets down and not the
-//! memory up. What was asked for together is answered together, in order, by [`Settled`].
+//! ```text
+//!   connection ── publish ──▶ window ── at its own pace ──▶ subscriber
+//!                               └────── when asked ───────▶ replay client
+//! ```
+//! To publish is to write into the window, so nobody who publishes waits, and no subscriber makes another wait. Who
+//! reads too slowly is overtaken, and sees by `relay.seq` what it missed.
 
+mod connection;
+mod endpoint;
 mod replay;
-mod sockopt;
-mod thread;
+mod ring;
+mod subscriber;
+mod window;
 
-use crate::config::{SlowSubscribers, Topic};
+pub(crate) use endpoint::is_valid as is_endpoint;
+
+use crate::config::Topic;
 use crate::metrics::Metrics;
-use crate::trace::{Record, Resource, Spans};
-use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
+use crate::trace::{Record, Records, Spans};
+use crate::{clock, message};
+use endpoint::{Endpoint, Stream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use thiserror::Error;
-use tokio::sync::Semaphore;
-use tokio::sync::mpsc::UnboundedSender;
-
-/// Bytes that may wait for the bus thread: half a second at 100,000 updates of 640 bytes a second.
-const QUEUE_BYTES: usize = 32 * 1024 * 1024;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use window::Window;
 
 /// The topic of what was lost, and of beginnings and ends.
 const LEDGER_TOPIC: &str = "atomwire.ledger";
 
+/// Topics that the relay's last message names.
+const TOPICS_NAMED: usize = 1000;
+
 /// One update on its way out.
 #[derive(Debug)]
 pub(crate) struct Message {
-    /// Its number in the session.
-    pub(crate) seq: u64,
     /// The atom's key, for a templated topic.
     pub(crate) key: Arc<str>,
     /// The payload's JSON up to where `relay.seq` goes.
@@ -35,113 +48,169 @@ pub(crate) struct Message {
     pub(crate) record: Option<Box<Record>>,
 }
 
-/// What is published together.
-#[derive(Debug, Default)]
-pub(crate) struct Job {
-    pub(crate) messages: Vec<Message>,
-    /// Payloads for the ledger topic, up to where `relay.seq` goes.
-    pub(crate) notes: Vec<Vec<u8>>,
-    /// Whom to tell, and the number after the last that this job accounts for.
-    pub(crate) settle: Option<(Origin, u64)>,
-}
-
-/// The session that a job's messages come from.
-#[derive(Debug, Clone)]
-pub(crate) struct Origin {
-    pub(crate) session: Arc<str>,
-    /// Of the browser's spans.
-    pub(crate) resource: Resource,
-    pub(crate) settled: UnboundedSender<Settled>,
-}
-
-/// The bus has done with a job.
-#[derive(Debug)]
-pub(crate) struct Settled {
-    /// Every update below this number is out.
-    pub(crate) end: u64,
-    /// But for these, ascending.
-    pub(crate) dropped: Vec<u64>,
-}
-
-/// The bus could not be opened.
+/// An endpoint could not be opened.
 #[derive(Debug, Error)]
 #[error("cannot bind {setting} to {endpoint}: {source}")]
 pub(crate) struct BindError {
     setting: &'static str,
     endpoint: String,
-    source: zmq::Error,
+    source: std::io::Error,
 }
 
-/// What the thread needs.
+/// What the bus needs.
 pub(crate) struct BusConfig {
     pub(crate) bus: String,
     pub(crate) replay: String,
     pub(crate) replay_bytes: usize,
     pub(crate) topic: Topic,
-    pub(crate) slow_subscribers: SlowSubscribers,
     pub(crate) relay_id: String,
 }
 
-/// A handle to the bus thread; clones share it.
-#[derive(Clone)]
-pub(crate) struct Bus {
-    queue: mpsc::Sender<(Job, usize)>,
-    room: Arc<Semaphore>,
-}
-
-/// The bus thread itself, and where it listens.
-pub(crate) struct BusThread {
+/// Where the bus listens.
+pub(crate) struct Endpoints {
     pub(crate) bus: String,
     pub(crate) replay: String,
-    thread: JoinHandle<()>,
 }
 
-impl BusThread {
-    /// Waits until everything published is out or the linger time is over. Every [`Bus`] must be gone.
-    pub(crate) fn join(self) {
-        // A panic of that thread aborts the process; there is no other way to fail.
-        let _ = self.thread.join();
-    }
+/// A handle to the bus; clones share it.
+#[derive(Clone)]
+pub(crate) struct Bus(Arc<Shared>);
+
+struct Shared {
+    window: Mutex<Window>,
+    topic: Topic,
+    /// The one topic, when it is not a template.
+    fixed_topic: Option<Arc<str>>,
+    relay_id: String,
+    metrics: Arc<Metrics>,
+    spans: Spans,
+    /// Something was published.
+    appended: Notify,
+    /// Cancelled when the last message is published…
+    ended: CancellationToken,
+    /// …and when nobody is waited for any longer.
+    cut: CancellationToken,
+    subscribers: TaskTracker,
+    /// How far each of them is, in the bytes of the window.
+    cursors: Mutex<Vec<Arc<AtomicU64>>>,
+    /// Those that did not take everything until the end.
+    behind: AtomicU64,
 }
 
 impl Bus {
-    /// Binds both sockets and starts the thread.
-    pub(crate) fn start(
+    /// Binds both endpoints, and serves whoever connects.
+    pub(crate) async fn start(
         config: BusConfig,
         metrics: Arc<Metrics>,
         spans: Spans,
-    ) -> Result<(Self, BusThread), BindError> {
-        let sockets = thread::Sockets::bind(&config)?;
-        let (bus, replay) = (sockets.bus_endpoint.clone(), sockets.replay_endpoint.clone());
-        let (queue, jobs) = mpsc::channel();
-        let room = Arc::new(Semaphore::new(QUEUE_BYTES));
-        let publisher = thread::Publisher::new(config, sockets, metrics, spans, Arc::clone(&room));
-        let thread = std::thread::Builder::new().name("bus".into()).spawn(move || publisher.run(&jobs));
-        let thread = thread.unwrap_or_else(|error| unreachable!("a thread at startup: {error}"));
-        Ok((Self { queue, room }, BusThread { bus, replay, thread }))
+    ) -> Result<(Self, Endpoints), BindError> {
+        let subscribers = bind("--bus", &config.bus).await?;
+        let replays = bind("--replay", &config.replay).await?;
+        let names = Endpoints { bus: subscribers.1, replay: replays.1 };
+        let bus = Self(Arc::new(Shared {
+            window: Mutex::new(Window::new(config.replay_bytes)),
+            fixed_topic: config.topic.is_fixed().then(|| config.topic.of("").into()),
+            topic: config.topic,
+            relay_id: config.relay_id,
+            metrics,
+            spans,
+            appended: Notify::new(),
+            ended: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            subscribers: TaskTracker::new(),
+            cursors: Mutex::default(),
+            behind: AtomicU64::new(0),
+        }));
+        tokio::spawn(bus.clone().welcome(subscribers.0, |bus, stream, name| {
+            bus.0.subscribers.spawn(subscriber::serve(bus.clone(), stream, name));
+        }));
+        tokio::spawn(bus.clone().welcome(replays.0, |bus, stream, _| {
+            tokio::spawn(replay::serve(bus.clone(), stream));
+        }));
+        Ok((bus, names))
     }
 
-    /// Bytes that wait for the bus thread.
-    pub(crate) fn queued(&self) -> usize {
-        QUEUE_BYTES - self.room.available_permits()
-    }
-
-    /// Hands `job` over, as soon as the queue has room.
-    pub(crate) async fn publish(&self, job: Job) {
-        let weight = job.weight().min(QUEUE_BYTES);
-        if let Ok(room) = self.room.acquire_many(weight as u32).await {
-            room.forget();
-            // The thread ends only once every handle is gone.
-            let _ = self.queue.send((job, weight));
+    /// Serves who connects, until the bus ends.
+    async fn welcome(self, endpoint: Endpoint, serve: impl Fn(&Self, Stream, String)) {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.0.ended.cancelled() => return,
+                (stream, name) = endpoint.accept() => serve(&self, stream, name),
+            }
         }
+    }
+
+    /// Publishes `notes`, which are payloads for the ledger's topic up to where `relay.seq` goes, then `messages`, each
+    /// in their order.
+    pub(crate) fn publish(&self, notes: &[Vec<u8>], messages: Vec<Message>) {
+        let published = messages.len() as u64;
+        let topics: Vec<_> = messages.iter().map(|it| self.topic_of(&it.key)).collect();
+        let mut records = Records::new();
+        let sending_at = clock::now_us();
+        {
+            let mut window = self.lock();
+            for note in notes {
+                window.publish_note(note);
+            }
+            for (Message { payload, record, .. }, topic) in messages.into_iter().zip(topics) {
+                let relay_seq = window.publish(&topic, &payload);
+                records.extend(record.map(|mut record| {
+                    record.published(topic, relay_seq, sending_at);
+                    record
+                }));
+            }
+        }
+        self.0.appended.notify_waiters();
+        self.0.metrics.published.inc_by(published);
+        if !records.is_empty() {
+            let published_at = clock::now_us();
+            for record in &mut records {
+                record.published_at(published_at);
+            }
+            self.0.spans.push(records);
+        }
+    }
+
+    /// Bytes that the subscriber which is furthest behind does not have yet.
+    pub(crate) fn lag(&self) -> u64 {
+        let end = self.lock().ring.end().bytes;
+        let cursors = self.cursors();
+        let lags = cursors.iter().map(|cursor| end.saturating_sub(cursor.load(Ordering::Relaxed)));
+        lags.max().unwrap_or(0)
+    }
+
+    /// Publishes the relay's last message, and waits until every subscriber has everything, up to `deadline`; the answer
+    /// is how many have not.
+    pub(crate) async fn end(&self, deadline: Duration) -> u64 {
+        let end = message::relay_end(self.lock().ends().take(TOPICS_NAMED), &self.0.relay_id);
+        self.publish(&[end], Vec::new());
+        self.0.ended.cancel();
+        self.0.subscribers.close();
+        if timeout(deadline, self.0.subscribers.wait()).await.is_err() {
+            self.0.cut.cancel();
+            self.0.subscribers.wait().await;
+        }
+        self.0.cut.cancel();
+        self.0.behind.load(Ordering::Relaxed)
+    }
+
+    fn topic_of(&self, key: &str) -> Arc<str> {
+        self.0.fixed_topic.clone().unwrap_or_else(|| self.0.topic.of(key).into())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Window> {
+        self.0.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cursors(&self) -> MutexGuard<'_, Vec<Arc<AtomicU64>>> {
+        self.0.cursors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Job {
-    /// What it takes in memory, roughly: the bytes, and what surrounds them.
-    fn weight(&self) -> usize {
-        let record = |record: &Option<Box<Record>>| record.as_ref().map_or(0, |record| record.weight());
-        let messages = self.messages.iter().map(|it| it.payload.capacity() + 64 + record(&it.record));
-        64 + messages.sum::<usize>() + self.notes.iter().map(|note| note.len() + 32).sum::<usize>()
-    }
+async fn bind(setting: &'static str, endpoint: &str) -> Result<(Endpoint, String), BindError> {
+    let failed = |source| BindError { setting, endpoint: endpoint.to_owned(), source };
+    let bound = Endpoint::bind(endpoint).await.map_err(failed)?;
+    let name = bound.name().map_err(failed)?;
+    Ok((bound, name))
 }

@@ -1,0 +1,142 @@
+//! One subscriber: what it asks for, sent from the ring at its own pace.
+
+use super::Bus;
+use super::connection::{Connection, Gone};
+use super::endpoint::Stream;
+use super::ring::Position;
+use atomwire_wire::zmtp::{Event, Limits, Role, Subscriptions, frames};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a subscriber may say: topics have 256 bytes at the most, and those of a template are many.
+const LIMITS: Limits = Limits { message_bytes: 1024, message_parts: 4, subscriptions: 65_536 };
+
+/// Sends one subscriber what it wants, until it is gone, or the bus has ended and everything is with it.
+pub(super) async fn serve(bus: Bus, stream: Stream, name: String) {
+    let connection = tokio::select! {
+        connection = Connection::open(stream, Role::Publisher, LIMITS) => connection,
+        () = bus.0.ended.cancelled() => return,
+    };
+    let Ok(connection) = connection else { return };
+    let mut subscriber = Subscriber::join(&bus, connection);
+    let sent = tokio::select! {
+        sent = subscriber.run() => sent,
+        () = bus.0.cut.cancelled() => Err(Gone),
+    };
+    if sent.is_err() && bus.0.ended.is_cancelled() {
+        let (messages, bytes) = subscriber.behind();
+        bus.0.behind.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(subscriber = name, messages, bytes, "it has not taken the last messages");
+    }
+}
+
+struct Subscriber<'a> {
+    bus: &'a Bus,
+    connection: Connection,
+    cursor: Position,
+    /// The cursor, for who wants to know how far behind it is.
+    lag: Arc<AtomicU64>,
+    /// What it has subscribed to, as counted.
+    subscriptions: i64,
+}
+
+impl<'a> Subscriber<'a> {
+    fn join(bus: &'a Bus, connection: Connection) -> Self {
+        let cursor = bus.lock().ring.end();
+        let lag = Arc::new(AtomicU64::new(cursor.bytes));
+        bus.cursors().push(Arc::clone(&lag));
+        bus.0.metrics.bus_subscribers.inc();
+        Self { bus, connection, cursor, lag, subscriptions: 0 }
+    }
+
+    async fn run(&mut self) -> Result<(), Gone> {
+        loop {
+            // Asked for before the look: what is published in between is heard of.
+            let mut appended = std::pin::pin!(self.bus.0.appended.notified());
+            appended.as_mut().enable();
+            if self.send().await? {
+                continue;
+            }
+            if self.bus.0.ended.is_cancelled() {
+                return self.connection.finish().await;
+            }
+            tokio::select! {
+                biased;
+                events = self.connection.receive() => for event in events? {
+                    self.heed(&event);
+                },
+                () = appended => {
+                    // Who else has something to publish does so first: it goes out together.
+                    tokio::task::yield_now().await;
+                }
+                () = self.bus.0.ended.cancelled() => {}
+            }
+        }
+    }
+
+    /// Sends some of what it does not have yet; false when there is nothing.
+    async fn send(&mut self) -> Result<bool, Gone> {
+        let mut chunks = Vec::new();
+        let missed = self.bus.lock().ring.read(&mut self.cursor, &mut chunks);
+        let wanted = self.connection.subscriptions();
+        if missed > 0 && !wanted.is_empty() {
+            self.bus.0.metrics.bus_missed.inc_by(missed);
+            tracing::warn!(missed, "a subscriber is too slow: it sees by relay.seq what it misses");
+        }
+        let some = !chunks.is_empty();
+        if !wanted.matches_all() {
+            chunks = chunks.iter().flat_map(|chunk| of_interest(chunk, wanted)).collect();
+        }
+        self.connection.send(chunks).await?;
+        self.lag.store(self.cursor.bytes, Ordering::Relaxed);
+        Ok(some)
+    }
+
+    fn heed(&mut self, event: &Event) {
+        match event {
+            Event::Subscribed(_) => self.count(1),
+            Event::Cancelled(_) => self.count(-1),
+            _ => {}
+        }
+    }
+
+    fn count(&mut self, more: i64) {
+        self.subscriptions += more;
+        self.bus.0.metrics.bus_subscriptions.inc_by(more);
+    }
+
+    /// Messages and bytes that it does not have yet.
+    fn behind(&self) -> (u64, u64) {
+        let end = self.bus.lock().ring.end();
+        (end.messages - self.cursor.messages, end.bytes - self.cursor.bytes)
+    }
+}
+
+impl Drop for Subscriber<'_> {
+    fn drop(&mut self) {
+        self.bus.cursors().retain(|lag| !Arc::ptr_eq(lag, &self.lag));
+        self.bus.0.metrics.bus_subscribers.dec();
+        self.bus.0.metrics.bus_subscriptions.dec_by(self.subscriptions);
+    }
+}
+
+/// The messages among these whose topics are wanted, in as few pieces as they stand in.
+fn of_interest(messages: &Bytes, wanted: &Subscriptions) -> Vec<Bytes> {
+    let mut pieces = Vec::new();
+    let (mut rest, mut start) = (frames(messages), 0);
+    loop {
+        let at = messages.len() - rest.rest().len();
+        let topic = rest.next();
+        rest.next();
+        if topic.is_none_or(|topic| !wanted.matches(topic.body)) {
+            if at > start {
+                pieces.push(messages.slice(start..at));
+            }
+            start = messages.len() - rest.rest().len();
+        }
+        if topic.is_none() {
+            return pieces;
+        }
+    }
+}
