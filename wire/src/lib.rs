@@ -19,6 +19,8 @@ pub mod machine;
 pub mod proto;
 #[cfg(feature = "relay")]
 pub mod relay;
+#[cfg(feature = "relay")]
+pub mod zmtp;
 
 /// Microseconds: since the Unix epoch for a point in time, plain for a duration.
 pub type Micros = u64;

@@ -13,3 +13,4 @@ mod simulation;
 mod storm;
 mod support;
 mod vectors;
+mod zmtp;
