@@ -9,6 +9,7 @@ pub(crate) use otel::{Exporter, OtelSettings, Protocol, Sampler};
 use clap::Parser;
 use source::Source;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 
 /// `EX_USAGE` of sysexits.h.
 pub(crate) const EX_USAGE: i32 = 64;
@@ -16,8 +17,8 @@ pub(crate) const EX_USAGE: i32 = 64;
 /// What no topic of updates begins with.
 const OWN_TOPICS: &str = "atomwire.";
 
-/// The largest replay window, 16 GiB: it is asked of the system at once, and used as it fills.
-const REPLAY_BYTES_MAX: usize = 16 << 30;
+/// The replay window: the least has room for several messages of the largest size, the most is 16 GiB.
+const REPLAY_BYTES: RangeInclusive<usize> = 1 << 20..=16 << 30;
 
 #[expect(clippy::doc_markdown, reason = "it is the text of --help")]
 /// Takes Atomwire updates from browsers by WebSocket, publishes them on ZeroMQ, exports their spans by OTLP.
@@ -40,16 +41,12 @@ pub(crate) struct Flags {
     /// ZeroMQ endpoint that answers for missed messages [default: tcp://127.0.0.1:5556]
     #[arg(long, value_name = "ENDPOINT")]
     replay: Option<String>,
-    /// Bytes of published messages kept to answer from; 0 keeps none [default: 33554432]
+    /// Bytes of published messages kept, for subscribers that are behind and to answer from [default: 33554432]
     #[arg(long, value_name = "BYTES")]
     replay_bytes: Option<String>,
     /// Topic of the updates; {key} in it becomes the atom's key [default: atom-updates]
     #[arg(long, value_name = "TOPIC")]
     topic: Option<String>,
-    /// When a subscriber cannot keep up: wait (slow the browsers down, for a second at most) or drop
-    /// (what is too much for this subscriber, at once) [default: wait]
-    #[arg(long, value_name = "POLICY")]
-    slow_subscribers: Option<String>,
     /// What clients must present; better given as a variable or in the file, where ps does not show it
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
@@ -65,15 +62,6 @@ pub(crate) struct Flags {
     /// With --dev: address of the OTLP/HTTP receiver [default: 127.0.0.1:4318]
     #[arg(long, value_name = "ADDRESS")]
     dev_otlp_http: Option<String>,
-}
-
-/// What to do when a subscriber cannot keep up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SlowSubscribers {
-    /// Slow the browsers down, for a bounded time.
-    Wait,
-    /// Skip the slow subscriber.
-    Drop,
 }
 
 /// The topic of an update.
@@ -113,7 +101,6 @@ pub(crate) struct Settings {
     pub(crate) replay: String,
     pub(crate) replay_bytes: usize,
     pub(crate) topic: Topic,
-    pub(crate) slow_subscribers: SlowSubscribers,
     pub(crate) token: Option<String>,
     pub(crate) dev: Option<Dev>,
     pub(crate) otel: OtelSettings,
@@ -133,7 +120,6 @@ impl Settings {
             // 32 MiB: about a minute of 1,000 updates of 500 bytes a second.
             replay_bytes: source.get("replay-bytes", flags.replay_bytes.as_ref(), "33554432", bytes),
             topic: source.get("topic", flags.topic.as_ref(), "atom-updates", topic),
-            slow_subscribers: source.get("slow-subscribers", flags.slow_subscribers.as_ref(), "wait", policy),
             token: source.get("token", flags.token.as_ref(), "", |token| Ok(some(token))),
             dev: {
                 let grpc =
@@ -159,10 +145,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn endpoint(text: &str) -> Result<String, String> {
-    let known = ["tcp://", "ipc://", "inproc://"].iter().any(|scheme| text.starts_with(scheme));
-    let port = text.strip_prefix("tcp://").map(|rest| rest.rsplit_once(':').map(|(_, port)| port));
-    let port = port.is_none_or(|port| port.is_some_and(|port| port == "*" || port.parse::<u16>().is_ok()));
-    if known && port {
+    if crate::bus::is_endpoint(text) {
         return Ok(text.to_owned());
     }
     Err(format!("{text:?} is not a ZeroMQ endpoint such as tcp://127.0.0.1:5555"))
@@ -191,18 +174,11 @@ fn topic(text: &str) -> Result<Topic, String> {
 
 fn bytes(text: &str) -> Result<usize, String> {
     let bytes = text.parse().map_err(|_| format!("{text:?} is not a number of bytes such as 33554432"))?;
-    if bytes > REPLAY_BYTES_MAX {
-        return Err(format!("{text:?}: the limit is {REPLAY_BYTES_MAX}"));
+    if !REPLAY_BYTES.contains(&bytes) {
+        let (least, most) = REPLAY_BYTES.into_inner();
+        return Err(format!("{text:?}: it is {least} to {most}"));
     }
     Ok(bytes)
-}
-
-fn policy(text: &str) -> Result<SlowSubscribers, String> {
-    match text {
-        "wait" => Ok(SlowSubscribers::Wait),
-        "drop" => Ok(SlowSubscribers::Drop),
-        _ => Err(format!("{text:?} is neither wait nor drop")),
-    }
 }
 
 fn boolean(text: &str) -> Result<bool, String> {
@@ -248,14 +224,12 @@ mod tests {
     fn every_error_is_reported() {
         let env = [
             ("ATOMWIRE_BUS", "5555"),
-            ("ATOMWIRE_SLOW_SUBSCRIBERS", "maybe"),
+            ("ATOMWIRE_REPLAY_BYTES", "many"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "carrier-pigeon"),
             ("OTEL_TRACES_SAMPLER", "sometimes"),
         ];
         let errors = read(&["--listen", "here", "--topic", "{atom}"], &env).expect_err("invalid");
-        for name in
-            ["--listen", "--topic", "ATOMWIRE_BUS", "ATOMWIRE_SLOW_SUBSCRIBERS", "PROTOCOL", "SAMPLER"]
-        {
+        for name in ["--listen", "--topic", "ATOMWIRE_BUS", "ATOMWIRE_REPLAY_BYTES", "PROTOCOL", "SAMPLER"] {
             assert!(errors.iter().any(|error| error.contains(name)), "{name} in {errors:?}");
         }
     }

@@ -49,7 +49,7 @@ async fn ready(State(relay): State<Arc<Relay>>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(relay): State<Arc<Relay>>) -> impl IntoResponse {
-    relay.metrics.bus_queue_bytes.set(relay.bus.queued() as i64);
+    relay.metrics.bus_lag_bytes.set(relay.bus.lag() as i64);
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, content_type)], relay.metrics.text())
 }

@@ -9,7 +9,7 @@ use atomwire_wire::relay::RejectedRange;
 pub(crate) struct Losses {
     /// `browser`, which gave them up, or `relay`, which refused them.
     pub(crate) place: &'static str,
-    /// Ascending; never more than a batch can bring or a job can hold, which is 1,024.
+    /// Ascending; never more than a batch can bring, which is 1,024.
     pub(crate) ranges: Vec<Range>,
 }
 
@@ -28,7 +28,7 @@ impl Losses {
         Self { place: "browser", ranges: ranges.iter().map(range).collect() }
     }
 
-    /// What the relay refused, or its bus did not take.
+    /// What the relay refused.
     pub(crate) fn of_relay(ranges: &[RejectedRange]) -> Self {
         let range = |it: &RejectedRange| Range { first: it.first, last: it.last, reason: name(it.reason) };
         Self { place: "relay", ranges: ranges.iter().map(range).collect() }

@@ -95,11 +95,10 @@ async fn run(mut settings: Settings) -> Result<(), String> {
         replay: settings.replay,
         replay_bytes: settings.replay_bytes,
         topic: settings.topic,
-        slow_subscribers: settings.slow_subscribers,
         relay_id: id.clone(),
     };
-    let started = Bus::start(bus_config, Arc::clone(&metrics), spans.clone());
-    let (bus, bus_thread) = started.map_err(|error| error.to_string())?;
+    let started = Bus::start(bus_config, Arc::clone(&metrics), spans.clone()).await;
+    let (bus, endpoints) = started.map_err(|error| error.to_string())?;
     let relay = Arc::new(Relay {
         id,
         bus,
@@ -116,8 +115,8 @@ async fn run(mut settings: Settings) -> Result<(), String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     tracing::info!(
         listen = %address,
-        bus = bus_thread.bus,
-        replay = bus_thread.replay,
+        bus = endpoints.bus,
+        replay = endpoints.replay,
         relay_id = relay.id,
         version = env!("CARGO_PKG_VERSION"),
         "listening"
@@ -132,7 +131,7 @@ async fn run(mut settings: Settings) -> Result<(), String> {
         // The pages' live streams would otherwise be waited for; the receivers go on until the end.
         dev.store.close();
     }
-    shutdown::drain(relay, bus_thread, export_thread).await;
+    shutdown::drain(relay, export_thread).await;
     signalled.abort();
     Ok(())
 }

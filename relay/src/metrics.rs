@@ -25,10 +25,10 @@ pub(crate) struct Metrics {
     bad_input: Reasons,
     pub(crate) connections: Gauge,
     pub(crate) sessions: Gauge,
+    pub(crate) bus_subscribers: Gauge,
     pub(crate) bus_subscriptions: Gauge,
-    pub(crate) bus_queue_bytes: Gauge,
-    pub(crate) bus_congestion: Counter,
-    pub(crate) ledger_dropped: Counter,
+    pub(crate) bus_lag_bytes: Gauge,
+    pub(crate) bus_missed: Counter,
     pub(crate) spans_exported: Counter,
     spans_dropped: Reasons,
 }
@@ -46,10 +46,10 @@ impl Metrics {
             bad_input: Family::default(),
             connections: Gauge::default(),
             sessions: Gauge::default(),
+            bus_subscribers: Gauge::default(),
             bus_subscriptions: Gauge::default(),
-            bus_queue_bytes: Gauge::default(),
-            bus_congestion: Counter::default(),
-            ledger_dropped: Counter::default(),
+            bus_lag_bytes: Gauge::default(),
+            bus_missed: Counter::default(),
             spans_exported: Counter::default(),
             spans_dropped: Family::default(),
         };
@@ -71,13 +71,12 @@ impl Metrics {
         it.register("bad_input", "Frames and requests that were refused", self.bad_input.clone());
         it.register("connections", "Open WebSocket connections", self.connections.clone());
         it.register("sessions", "Sessions whose ledger is kept", self.sessions.clone());
+        it.register("bus_subscribers", "Subscribers of the bus", self.bus_subscribers.clone());
         it.register("bus_subscriptions", "Subscriptions on the bus", self.bus_subscriptions.clone());
-        let queue = self.bus_queue_bytes.clone();
-        it.register_with_unit("bus_queue", "What waits for the bus thread", Unit::Bytes, queue);
-        let congestion = self.bus_congestion.clone();
-        it.register("bus_congestion", "Times that a subscriber began to miss messages", congestion);
-        let ledger = self.ledger_dropped.clone();
-        it.register("ledger_messages_dropped", "Ledger messages that did not reach the bus", ledger);
+        let lag = self.bus_lag_bytes.clone();
+        it.register_with_unit("bus_lag", "What the slowest subscriber does not have yet", Unit::Bytes, lag);
+        let missed = self.bus_missed.clone();
+        it.register("bus_messages_missed", "Messages that a subscriber was too slow for", missed);
         it.register("spans_exported", "Spans that the collector took", self.spans_exported.clone());
         it.register("spans_dropped", "Spans that it did not get", self.spans_dropped.clone());
     }
@@ -93,7 +92,7 @@ impl Metrics {
         self.dropped_in_all.get()
     }
 
-    /// Counts updates that the relay refused, or its bus did not take.
+    /// Counts updates that the relay refused.
     pub(crate) fn count_refused(&self, losses: &Losses) {
         for range in &losses.ranges {
             self.count_dropped(range.reason, range.updates());

@@ -1,6 +1,6 @@
 //! What every connection shares.
 
-use crate::bus::{Bus, Job};
+use crate::bus::Bus;
 use crate::message;
 use crate::metrics::Metrics;
 use crate::sessions::{Ended, Sessions};
@@ -32,16 +32,9 @@ pub(crate) struct Relay {
 
 impl Relay {
     /// Tells the bus which sessions are over.
-    pub(crate) async fn announce(&self, ended: &[Ended]) {
+    pub(crate) fn announce(&self, ended: &[Ended]) {
         let note = |it: &Ended| message::end(&message::hex(&it.id), it.next_seq, it.reason, &self.id);
-        self.publish_notes(ended.iter().map(note).collect()).await;
-    }
-
-    /// Puts payloads on the ledger topic.
-    pub(crate) async fn publish_notes(&self, notes: Vec<Vec<u8>>) {
-        if !notes.is_empty() {
-            self.bus.publish(Job { notes, ..Job::default() }).await;
-        }
+        self.bus.publish(&ended.iter().map(note).collect::<Vec<_>>(), Vec::new());
     }
 
     /// Whether `token` is the one that the operator asks for, if any is; compared in constant time.
@@ -61,6 +54,6 @@ pub(crate) async fn forget(relay: Arc<Relay>) {
             () = relay.draining.cancelled() => return,
             gone = relay.sessions.outdated() => gone,
         };
-        relay.announce(&gone).await;
+        relay.announce(&gone);
     }
 }

@@ -1,6 +1,5 @@
 //! The end: stop accepting, send clients away, last messages out, last spans out, within a deadline.
 
-use crate::bus::BusThread;
 use crate::relay::Relay;
 use crate::trace::ExportThread;
 use std::sync::Arc;
@@ -39,20 +38,21 @@ async fn either(term: &mut Signal, int: &mut Signal) {
 }
 
 /// Waits for the connections, the bus and the exporter, in this order, and says what was left.
-pub(crate) async fn drain(relay: Arc<Relay>, bus: BusThread, exporter: Option<ExportThread>) {
+pub(crate) async fn drain(relay: Arc<Relay>, exporter: Option<ExportThread>) {
     relay.tasks.close();
     let clients = timeout(DEADLINE, relay.tasks.wait()).await.is_ok();
     let metrics = Arc::clone(&relay.metrics);
-    // The last handle to the bus and to the exporter: both end when they have done what is queued.
+    let subscribers_behind = relay.bus.end(DEADLINE).await;
+    // The last handle to the exporter, which ends when it has done what is queued.
     drop(relay);
-    let messages = timeout(DEADLINE, tokio::task::spawn_blocking(|| bus.join())).await.is_ok();
     let spans = match exporter {
         Some(exporter) => timeout(DEADLINE, finished(&exporter)).await.is_ok(),
         None => true,
     };
     tracing::info!(
         clients_drained = clients,
-        messages_drained = messages,
+        messages_drained = subscribers_behind == 0,
+        subscribers_behind,
         spans_drained = spans,
         received = metrics.received.get(),
         published = metrics.published.get(),
@@ -61,7 +61,7 @@ pub(crate) async fn drain(relay: Arc<Relay>, bus: BusThread, exporter: Option<Ex
         spans_exported = metrics.spans_exported.get(),
         "ended"
     );
-    if !(clients && messages && spans) {
+    if !(clients && subscribers_behind == 0 && spans) {
         // Whoever did not keep the deadline is not waited for.
         std::process::exit(1);
     }

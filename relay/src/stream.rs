@@ -9,11 +9,13 @@ pub(crate) use binary::serve as serve_binary;
 pub(crate) use plain::serve as serve_plain;
 pub(crate) use request::batch;
 
+use crate::trace::Resource;
 use atomwire_wire::limits;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use opentelemetry::trace::TraceFlags;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -35,6 +37,13 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a client may take to answer a goodbye.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The session that updates come from.
+struct Origin {
+    session: Arc<str>,
+    /// Of the browser's spans.
+    resource: Resource,
+}
 
 /// A WebSocket, with bounded buffers and bounded patience.
 pub(crate) struct Socket {

@@ -70,12 +70,16 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Notes when and as what the update went out.
-    pub(crate) fn published(&mut self, topic: Arc<str>, relay_seq: u64, sending_us: u64, published_us: u64) {
+    /// Notes as what the update went out, and when that began.
+    pub(crate) fn published(&mut self, topic: Arc<str>, relay_seq: u64, sending_us: u64) {
         self.topic = topic;
         self.relay_seq = relay_seq;
         // The wall clock may jump; a span does not start before its parent nor end before its start.
         self.sending_us = sending_us.max(self.received_us);
+    }
+
+    /// Notes when it was out.
+    pub(crate) fn published_at(&mut self, published_us: u64) {
         self.published_us = published_us.max(self.sending_us);
     }
 
@@ -154,7 +158,7 @@ impl Spans {
         self.queue.is_some()
     }
 
-    /// Takes what the bus thread has published.
+    /// Takes what was published.
     pub(crate) fn push(&self, records: Records) {
         if !records.is_empty() {
             let weight = records.iter().map(|record| record.weight()).sum();

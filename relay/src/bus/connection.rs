@@ -12,6 +12,9 @@ use tokio::time::timeout;
 /// How long a peer may take to say who it is.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a peer may take to hang up when everything is said.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// What is read at once; peers have little to say.
 const READ_BYTES: usize = 4096;
 
@@ -33,18 +36,21 @@ pub(super) struct Connection {
     stream: Stream,
     peer: Peer,
     read: BytesMut,
+    /// What came together with the handshake's end.
+    early: Vec<Event>,
 }
 
 impl Connection {
     /// Shakes hands.
     pub(super) async fn open(stream: Stream, role: Role, limits: Limits) -> Result<Self, Gone> {
-        let mut it = Self { stream, peer: Peer::new(role, limits), read: BytesMut::new() };
+        let peer = Peer::new(role, limits);
+        let mut it = Self { stream, peer, read: BytesMut::new(), early: Vec::new() };
         it.stream.write_all(it.peer.greeting()).await?;
         let handshake = async {
             while !it.peer.is_ready() {
-                it.receive().await?;
+                it.early = it.receive().await?;
             }
-            Ok(())
+            Ok::<_, Gone>(())
         };
         timeout(HANDSHAKE_TIMEOUT, handshake).await.map_err(|_| Gone)??;
         Ok(it)
@@ -55,15 +61,29 @@ impl Connection {
         self.peer.subscriptions()
     }
 
-    /// What it says next. To cancel it loses nothing but an answer to a PING.
+    /// What it says next.
     pub(super) async fn receive(&mut self) -> Result<Vec<Event>, Gone> {
-        self.read.clear();
-        self.read.reserve(READ_BYTES);
-        if self.stream.read_buf(&mut self.read).await? == 0 {
-            return Err(Gone);
+        self.read().await?;
+        self.events().await
+    }
+
+    /// Waits until it says something. This may be cancelled.
+    pub(super) async fn read(&mut self) -> Result<(), Gone> {
+        if self.early.is_empty() {
+            self.read.clear();
+            self.read.reserve(READ_BYTES);
+            if self.stream.read_buf(&mut self.read).await? == 0 {
+                return Err(Gone);
+            }
         }
-        let mut events = Vec::new();
+        Ok(())
+    }
+
+    /// What that meant, once it is answered.
+    pub(super) async fn events(&mut self) -> Result<Vec<Event>, Gone> {
+        let mut events = std::mem::take(&mut self.early);
         let taken = self.peer.receive(&self.read, &mut events);
+        self.read.clear();
         for event in &events {
             if let Event::Send(bytes) = event {
                 self.stream.write_all(bytes).await?;
@@ -73,6 +93,7 @@ impl Connection {
             self.dismiss(&fault).await?;
             return Err(Gone);
         }
+        events.retain(|event| !matches!(event, Event::Send(_)));
         Ok(events)
     }
 
@@ -102,16 +123,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Says that nothing more comes, and waits until the peer has heard so: it has read everything then.
+    /// Says that nothing more comes, and reads for a while until the peer has heard so: the system resets a connection
+    /// that is closed with something unread, and a reset overtakes what was said last. The rest is the system's to
+    /// deliver, also when this process has ended.
     pub(super) async fn finish(&mut self) -> Result<(), Gone> {
         self.stream.shutdown().await?;
-        loop {
-            self.read.clear();
-            self.read.reserve(READ_BYTES);
-            if self.stream.read_buf(&mut self.read).await? == 0 {
-                return Ok(());
-            }
-        }
+        let _ = timeout(GOODBYE_TIMEOUT, tokio::io::copy(&mut self.stream, &mut tokio::io::sink())).await;
+        Ok(())
     }
 
     async fn dismiss(&mut self, fault: &Fault) -> Result<(), Gone> {

@@ -79,7 +79,7 @@ impl Endpoint {
     }
 }
 
-/// Peers that vanished without a word are noticed within half a minute. Not by ZeroMQ's heartbeats: a subscriber that
+/// Peers that vanished without a word are noticed within half a minute. Not by the protocol's own heartbeats: a subscriber that
 /// does not know them (the Rust crate `zeromq`) breaks off.
 fn set_up(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;

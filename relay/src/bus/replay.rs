@@ -6,8 +6,8 @@ use super::endpoint::Stream;
 use atomwire_wire::zmtp::{Event, Limits, Role, frame_head};
 use bytes::{Bytes, BytesMut};
 
-/// A request is a topic and a number; the empty part of a REQ stands before them.
-const LIMITS: Limits = Limits { message_bytes: 1024, message_parts: 4, subscriptions: 0 };
+/// A request is a topic and a number; the empty part of a REQ stands before them. What has more parts is answered, too.
+const LIMITS: Limits = Limits { message_bytes: 1024, message_parts: 1024, subscriptions: 0 };
 
 /// Answers one client's requests, one after the other, as fast as it reads.
 pub(super) async fn serve(bus: Bus, stream: Stream) {

@@ -70,17 +70,19 @@ impl Ring {
             let Some(chunk) = self.chunks.pop_front() else { break };
             leave(chunk.start, &chunk.bytes);
         }
+        let is_large = len > LARGE_BYTES;
+        if is_large || self.open.capacity() - self.open.len() < len {
+            self.seal();
+        }
         let at = self.end;
         self.end = Position { bytes: at.bytes + len as u64, messages: at.messages + 1 };
-        if len > LARGE_BYTES {
-            self.seal();
+        if is_large {
             let mut bytes = BytesMut::with_capacity(len);
             write(&mut bytes);
             self.chunks.push_back(Chunk { start: at, bytes: bytes.freeze() });
             self.open_at = self.end;
         } else {
             if self.open.capacity() - self.open.len() < len {
-                self.seal();
                 self.open = BytesMut::with_capacity(SEGMENT_BYTES);
             }
             write(&mut self.open);

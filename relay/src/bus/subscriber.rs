@@ -61,16 +61,19 @@ impl<'a> Subscriber<'a> {
             if self.bus.0.ended.is_cancelled() {
                 return self.connection.finish().await;
             }
-            tokio::select! {
+            let said = tokio::select! {
                 biased;
-                events = self.connection.receive() => for event in events? {
-                    self.heed(&event);
-                },
-                () = appended => {
-                    // Who else has something to publish does so first: it goes out together.
-                    tokio::task::yield_now().await;
+                said = self.connection.read() => Some(said),
+                () = appended => None,
+                () = self.bus.0.ended.cancelled() => None,
+            };
+            match said {
+                Some(said) => {
+                    said?;
+                    self.heed().await?;
                 }
-                () = self.bus.0.ended.cancelled() => {}
+                // Who else has something to publish does so first: it goes out together.
+                None => tokio::task::yield_now().await,
             }
         }
     }
@@ -93,17 +96,17 @@ impl<'a> Subscriber<'a> {
         Ok(some)
     }
 
-    fn heed(&mut self, event: &Event) {
-        match event {
-            Event::Subscribed(_) => self.count(1),
-            Event::Cancelled(_) => self.count(-1),
-            _ => {}
+    async fn heed(&mut self) -> Result<(), Gone> {
+        for event in self.connection.events().await? {
+            let more = match event {
+                Event::Subscribed(_) => 1,
+                Event::Cancelled(_) => -1,
+                _ => 0,
+            };
+            self.subscriptions += more;
+            self.bus.0.metrics.bus_subscriptions.inc_by(more);
         }
-    }
-
-    fn count(&mut self, more: i64) {
-        self.subscriptions += more;
-        self.bus.0.metrics.bus_subscriptions.inc_by(more);
+        Ok(())
     }
 
     /// Messages and bytes that it does not have yet.

@@ -161,11 +161,15 @@ impl Encoded<'_> {
             let _ = write!(into, "{}", self.seq);
             into.put_slice(PAYLOAD_END);
         };
-        ring.append(head(self.topic.len()) + self.topic.len() + head(body) + body, write, |start, messages| {
-            for (topic, place) in topics_of(messages) {
-                forget(topic, start.bytes + place as u64);
-            }
-        })
+        ring.append(
+            head(self.topic.len()) + self.topic.len() + head(body) + body,
+            write,
+            |start, messages| {
+                for (topic, place) in topics_of(messages) {
+                    forget(topic, start.bytes + place as u64);
+                }
+            },
+        )
     }
 }
 
@@ -184,4 +188,131 @@ fn topics_of(messages: &[u8]) -> impl Iterator<Item = (&str, usize)> {
 /// The second part of the first of these messages.
 fn payload_of(messages: &Bytes) -> Bytes {
     frames(messages).nth(1).map_or_else(Bytes::new, |frame| messages.slice_ref(frame.body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ring::Position;
+    use super::{Answer, LEDGER_TOPIC, TOPICS, Window, topics_of};
+    use atomwire_wire::zmtp::frames;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    const WINDOW_BYTES: usize = 1024 * 1024;
+
+    /// A payload as the window makes it of one that ends where `relay.seq` goes.
+    fn whole(payload: &[u8], seq: u64) -> Vec<u8> {
+        [payload, seq.to_string().as_bytes(), b"}}"].concat()
+    }
+
+    /// Everything from a place on.
+    fn read(window: &mut Window, cursor: &mut Position) -> (u64, Vec<(String, Vec<u8>)>) {
+        let (mut missed, mut messages) = (0, Vec::new());
+        loop {
+            let mut chunks = Vec::new();
+            missed += window.ring.read(cursor, &mut chunks);
+            if chunks.is_empty() {
+                return (missed, messages);
+            }
+            for chunk in chunks {
+                let bodies: Vec<_> = frames(&chunk).map(|frame| frame.body.to_vec()).collect();
+                assert_eq!(topics_of(&chunk).count() * 2, bodies.len(), "whole messages");
+                messages.extend(
+                    bodies.chunks(2).map(|it| (String::from_utf8(it[0].clone()).unwrap(), it[1].clone())),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_topic_that_comes_back_after_many_others_begins_anew_and_keeps_what_is_new() {
+        let mut window = Window::new(64 * WINDOW_BYTES);
+        let first: Arc<str> = "first".into();
+        assert_eq!((window.publish(&first, b"a"), window.publish(&first, b"b")), (0, 1));
+        for number in 0..TOPICS.get() {
+            window.publish(&number.to_string().into(), b"x");
+        }
+        assert_eq!(window.publish(&first, b"c"), 0);
+        // Now what it published in its first life leaves.
+        let large = vec![b'x'; 200_000];
+        while window.ring.start().messages < 3 {
+            window.publish(&"last".into(), &large);
+        }
+        let answer = window.since("first", 0);
+        assert_eq!(
+            answer,
+            Answer { first: 0, oldest: 0, next: 1, payloads: vec![Bytes::from_static(b"c0}}")] }
+        );
+    }
+
+    #[test]
+    fn what_is_larger_than_the_window_is_kept_alone() {
+        let mut window = Window::new(WINDOW_BYTES);
+        let topic: Arc<str> = "topic".into();
+        window.publish(&topic, b"small");
+        window.publish(&topic, &vec![b'x'; 2 * WINDOW_BYTES]);
+        assert_eq!((window.since("topic", 0).oldest, window.since("topic", 0).payloads.len()), (1, 1));
+        window.publish(&topic, b"small");
+        assert_eq!(window.since("topic", 0).oldest, 2);
+    }
+
+    #[test]
+    fn updates_do_not_push_the_ledger_out() {
+        let mut window = Window::new(WINDOW_BYTES);
+        window.publish_note(b"note");
+        for _ in 0..100 {
+            window.publish(&"topic".into(), &[b'x'; 50_000]);
+        }
+        assert_eq!(window.since(LEDGER_TOPIC, 0).payloads, [Bytes::from_static(b"note0}}")]);
+        assert!(window.ring.start().messages > 0);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        /// Readers of any pace get what was published, in order, without a hole but the one that they are told of, and
+        /// what is asked for by topic is the same.
+        #[test]
+        fn what_is_read_is_what_was_published(
+            steps in prop::collection::vec((0..5_usize, 1..90_000_usize, 0..8_usize), 1..200),
+        ) {
+            let mut window = Window::new(WINDOW_BYTES);
+            let topics: [Arc<str>; 4] = ["a", "b", "c", LEDGER_TOPIC].map(Into::into);
+            let mut published: Vec<(String, Vec<u8>)> = Vec::new();
+            let mut next = [0_u64; 4];
+            let mut readers = [(Position::default(), 0_usize); 3];
+            for (topic, len, reader) in steps {
+                let topic = topic.min(3);
+                // Most are small, as they are.
+                let payload = vec![b'x'; if len % 3 > 0 { len % 700 } else { len }];
+                if topic == 3 {
+                    window.publish_note(&payload);
+                } else {
+                    prop_assert_eq!(window.publish(&topics[topic], &payload), next[topic]);
+                }
+                published.push((topics[topic].to_string(), whole(&payload, next[topic])));
+                next[topic] += 1;
+                if let Some((cursor, at)) = readers.get_mut(reader) {
+                    let (missed, messages) = read(&mut window, cursor);
+                    *at += missed as usize;
+                    prop_assert_eq!(&messages, &published[*at..]);
+                    *at = published.len();
+                    prop_assert_eq!(*cursor, window.ring.end());
+                }
+            }
+            let kept = published.len() - window.ring.start().messages as usize;
+            for (topic, next) in topics.iter().zip(next).take(3) {
+                let of_topic: Vec<_> = published[published.len() - kept..].iter().filter(|it| it.0 == **topic).collect();
+                let answer = window.since(topic, 0);
+                prop_assert_eq!((answer.oldest, answer.next), (next - of_topic.len() as u64, next));
+                prop_assert_eq!(answer.first, answer.oldest);
+                for (payload, expected) in answer.payloads.iter().zip(of_topic) {
+                    prop_assert_eq!(&payload[..], &expected.1[..]);
+                }
+            }
+            let bytes: usize = published[published.len() - kept..].iter().map(|it| it.0.len() + it.1.len()).sum();
+            prop_assert!(bytes <= WINDOW_BYTES);
+        }
+    }
 }

@@ -7,6 +7,7 @@ use crate::sessions::Arrival;
 use atomwire_wire::proto::GoAwayReason;
 use atomwire_wire::relay::{Limits, Violation, go_away};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -60,9 +61,9 @@ pub(crate) async fn serve(relay: Arc<Relay>, mut socket: Socket, arrival: Arriva
         Err(end) => return finish(&relay, &mut socket, end).await,
     };
     let end = run(&relay, &mut socket, &mut intake).await;
-    let ack = intake.drain().await.filter(|_| !matches!(end, End::Closed(_) | End::Gone));
+    let ack = intake.ack().filter(|_| !matches!(end, End::Closed(_) | End::Gone));
     // Before the goodbye, which takes its time when the client is gone: a newer connection may be waiting.
-    intake.close().await;
+    intake.close();
     let end = send(&mut socket, ack).await.err().unwrap_or(end);
     finish(&relay, &mut socket, end).await;
 }
@@ -81,9 +82,9 @@ async fn open(relay: &Arc<Relay>, socket: &mut Socket, arrival: Arrival) -> Resu
         () = relay.draining.cancelled() => return Err(End::Draining),
         claimed = Claimed::new(relay, &hello, arrival) => claimed?,
     };
-    let (intake, welcome) = claimed.open(Arc::clone(relay)).await;
+    let (intake, welcome) = claimed.open(Arc::clone(relay));
     if let Err(end) = send(socket, Some(welcome)).await {
-        intake.close().await;
+        intake.close();
         return Err(end);
     }
     Ok(intake)
@@ -102,24 +103,16 @@ async fn run(relay: &Relay, socket: &mut Socket, intake: &mut Intake) -> End {
     let (replaced, borrowed) = (intake.claim.replaced.clone(), intake.claim.borrowed.clone());
     let mut heard = Instant::now();
     loop {
-        let step = tokio::select! {
+        let first = tokio::select! {
             biased;
             () = replaced.cancelled() => return End::Replaced,
             () = borrowed.cancelled() => return End::Borrowed,
             () = relay.draining.cancelled() => return End::Draining,
-            // Acknowledgements before new work: they are what lets the client forget.
-            ack = intake.ack() => send(socket, ack).await,
-            frame = frame(socket) => {
-                heard = Instant::now();
-                match frame {
-                    Ok(Some(frame)) => receive(socket, intake, &frame).await,
-                    Ok(None) => Ok(()),
-                    Err(end) => Err(end),
-                }
-            }
+            first = frame(socket) => first,
             () = sleep_until(heard + silence) => return End::Closed(CloseCode::Away),
         };
-        match step {
+        heard = Instant::now();
+        match take(socket, intake, first).await {
             Err(end) => return end,
             Ok(()) if intake.ended() => return End::Bye,
             Ok(()) => {}
@@ -127,9 +120,23 @@ async fn run(relay: &Relay, socket: &mut Socket, intake: &mut Intake) -> End {
     }
 }
 
-async fn receive(socket: &mut Socket, intake: &mut Intake, frame: &Bytes) -> Result<(), End> {
-    let reply = intake.receive(frame).await?;
-    send(socket, reply).await
+/// Takes `first` and whatever else has arrived by now, and acknowledges all of it together.
+async fn take(
+    socket: &mut Socket,
+    intake: &mut Intake,
+    first: Result<Option<Bytes>, End>,
+) -> Result<(), End> {
+    let mut next = Some(first);
+    while let Some(frame) = next.take() {
+        if let Some(frame) = frame? {
+            let reply = intake.receive(&frame)?;
+            send(socket, reply).await?;
+        }
+        if !intake.ended() {
+            next = frame_now(socket);
+        }
+    }
+    send(socket, intake.ack()).await
 }
 
 async fn send(socket: &mut Socket, frame: Option<Bytes>) -> Result<(), End> {
@@ -151,6 +158,11 @@ async fn frame(socket: &mut Socket) -> Result<Option<Bytes>, End> {
         }
         Err((code, _)) => Err(End::Closed(code)),
     }
+}
+
+/// The next one, if it is there.
+fn frame_now(socket: &mut Socket) -> Option<Result<Option<Bytes>, End>> {
+    frame(socket).now_or_never()
 }
 
 async fn finish(relay: &Relay, socket: &mut Socket, end: End) {

@@ -1,7 +1,8 @@
 //! What the relay does with a session's frames, whatever brought them.
 
+use super::Origin;
 use super::{flags, span_id};
-use crate::bus::{Job, Message, Origin, Settled};
+use crate::bus::Message;
 use crate::clock;
 use crate::losses::Losses;
 use crate::message::{self, Payload};
@@ -17,7 +18,6 @@ use opentelemetry::trace::TraceFlags;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 use std::sync::Arc;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// The largest `OtlpSpans`: what browsers allow a page in its last request. prost's structs may take a
 /// hundred times as much for a hostile one.
@@ -60,7 +60,6 @@ pub(super) struct Intake {
     session: Session,
     pub(super) claim: Claim,
     origin: Origin,
-    settled: UnboundedReceiver<Settled>,
     ended: bool,
 }
 
@@ -87,29 +86,25 @@ impl Claimed {
     }
 
     /// Begins to take the session's frames in; the answer is the `Welcome` to send, too.
-    pub(super) async fn open(mut self, relay: Arc<Relay>) -> (Intake, Bytes) {
-        let (sender, settled) = unbounded_channel();
-        let origin = Origin {
-            session: message::hex(&self.claim.id).into(),
-            resource: self.hello.resource.into(),
-            settled: sender,
-        };
+    pub(super) fn open(mut self, relay: Arc<Relay>) -> (Intake, Bytes) {
+        let origin =
+            Origin { session: message::hex(&self.claim.id).into(), resource: self.hello.resource.into() };
         if let Some(next_seq) = self.claim.starts_at {
-            relay.publish_notes(vec![message::start(&origin.session, next_seq, &relay.id)]).await;
+            relay.bus.publish(&[message::start(&origin.session, next_seq, &relay.id)], Vec::new());
         }
         // Only now: the answer says when it was sent.
         let welcome = self.session.attach(self.ledger, clock::now_us());
         let (session, claim) = (self.session, self.claim);
-        (Intake { relay, session, claim, origin, settled, ended: false }, welcome)
+        (Intake { relay, session, claim, origin, ended: false }, welcome)
     }
 }
 
 impl Intake {
     /// Takes any later frame; the answer is what to send at once.
-    pub(super) async fn receive(&mut self, frame: &Bytes) -> Result<Option<Bytes>, Refusal> {
+    pub(super) fn receive(&mut self, frame: &Bytes) -> Result<Option<Bytes>, Refusal> {
         let now = clock::now_us();
         match self.session.receive(frame, now)? {
-            Event::Batch(accepted) => self.publish(accepted, now).await,
+            Event::Batch(accepted) => self.publish(accepted, now),
             Event::Spans(request) => self.pass_on(&request)?,
             Event::Reply(frame) => return Ok(Some(frame)),
             Event::Bye(_) => self.ended = true,
@@ -124,37 +119,20 @@ impl Intake {
         self.ended
     }
 
-    /// Waits until the bus has done with something, and gives the `Ack` for it.
-    pub(super) async fn ack(&mut self) -> Option<Bytes> {
-        // The sender is this one's own, so there is always another message to wait for.
-        let first = self.settled.recv().await;
-        let mut next = first;
-        while let Some(Settled { end, dropped }) = next {
-            self.session.settled(end, &dropped);
-            next = self.settled.try_recv().ok();
-        }
+    /// The `Ack` for what was published since the last one, if anything was.
+    pub(super) fn ack(&mut self) -> Option<Bytes> {
         self.session.ack(clock::now_us())
     }
 
-    /// Waits until everything taken in is settled, and gives the `Ack` for it.
-    pub(super) async fn drain(&mut self) -> Option<Bytes> {
-        let mut last = None;
-        while !self.session.is_settled() {
-            last = self.ack().await.or(last);
-        }
-        last
-    }
-
-    /// Gives the session back. Everything taken in must be settled.
-    pub(super) async fn close(mut self) {
-        self.drain().await;
+    /// Gives the session back.
+    pub(super) fn close(mut self) {
         if let Some(ledger) = self.session.detach() {
             let ended = self.relay.sessions.release(&self.claim, ledger, self.ended);
-            self.relay.announce(&ended).await;
+            self.relay.announce(&ended);
         }
     }
 
-    async fn publish(&mut self, accepted: Accepted, now: u64) {
+    fn publish(&mut self, accepted: Accepted, now: u64) {
         let metrics = &self.relay.metrics;
         let rejected: u64 = accepted.rejected.iter().map(RejectedRange::updates).sum();
         metrics.received.inc_by(accepted.updates.len() as u64 + rejected + accepted.duplicates);
@@ -172,8 +150,8 @@ impl Intake {
         }
         let clock_error = accepted.clock_error;
         let messages = accepted.updates.into_iter().map(|it| self.message(it, now, clock_error)).collect();
-        let settle = Some((self.origin.clone(), accepted.end));
-        self.relay.bus.publish(Job { messages, notes, settle }).await;
+        self.relay.bus.publish(&notes, messages);
+        self.session.settled(accepted.end, &[]);
     }
 
     /// Makes the spans of `losses`; the answer is what to tell the bus.
@@ -241,7 +219,7 @@ impl Intake {
                 published_us: 0,
             })
         });
-        Message { seq, key, payload, record }
+        Message { key, payload, record }
     }
 
     fn pass_on(&self, request: &Bytes) -> Result<(), Refusal> {

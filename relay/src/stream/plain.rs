@@ -1,8 +1,8 @@
 //! The plain contract: a socket without the subprotocol, each text message one update
 //! `{"key", "value", "traceparent"}`. The relay makes the session; there are no acknowledgements.
 
-use super::{Gone, Socket, flags, span_id};
-use crate::bus::{Job, Message, Origin, Settled};
+use super::{Gone, Origin, Socket, flags, span_id};
+use crate::bus::Message;
 use crate::clock;
 use crate::message::{self, Payload};
 use crate::relay::Relay;
@@ -16,7 +16,6 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -25,9 +24,6 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 const TOGETHER: usize = 64;
 /// …or this many bytes.
 const TOGETHER_BYTES: usize = 64 * 1024;
-
-/// Jobs that one client may have on the bus; the socket is read no further meanwhile.
-const JOBS: usize = 16;
 
 /// A client this silent is asked for a sign of life, and cut off when it gives none for as long.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -67,23 +63,17 @@ struct Plain {
     relay: Arc<Relay>,
     origin: Origin,
     next_seq: u64,
-    settled: UnboundedReceiver<Settled>,
-    on_the_bus: usize,
 }
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve(relay: Arc<Relay>, mut socket: Socket) {
     let session = message::hex(&fastrand::u128(..).to_be_bytes()).into();
-    let (sender, settled) = unbounded_channel();
     // Such a client says nothing of itself.
-    let origin = Origin { session, resource: Arc::new([]), settled: sender };
-    let mut plain = Plain { relay, origin, next_seq: 0, settled, on_the_bus: 0 };
+    let origin = Origin { session, resource: Arc::new([]) };
+    let mut plain = Plain { relay, origin, next_seq: 0 };
     let end = plain.run(&mut socket).await;
-    while plain.on_the_bus > 0 {
-        plain.wait().await;
-    }
     let note = message::end(&plain.origin.session, plain.next_seq, "closed", &plain.relay.id);
-    plain.relay.publish_notes(vec![note]).await;
+    plain.relay.bus.publish(&[note], Vec::new());
     if let Ok((code, reason)) = end {
         socket.close(code, &reason).await;
     }
@@ -99,9 +89,7 @@ impl Plain {
                 () = draining.cancelled() => {
                     return Ok((CloseCode::Away, "the relay is shutting down".into()));
                 }
-                // Reading goes on only while the bus keeps up.
-                () = self.wait(), if self.on_the_bus >= JOBS => continue,
-                received = timeout(SILENCE, socket.next()), if self.on_the_bus < JOBS => received,
+                received = timeout(SILENCE, socket.next()) => received,
             };
             let Ok(received) = received else {
                 if asked {
@@ -159,25 +147,13 @@ impl Plain {
             }
         }
         if !messages.is_empty() {
-            self.on_the_bus += 1;
-            let settle = Some((self.origin.clone(), self.next_seq));
-            self.relay.bus.publish(Job { messages, settle, ..Job::default() }).await;
+            self.relay.bus.publish(&[], messages);
         }
         // Only now: a client that is gone by now has still sent the others.
         for wrong in wrongs {
             socket.send(wrong.frame()).await?;
         }
-        while let Ok(_settled) = self.settled.try_recv() {
-            self.on_the_bus -= 1;
-        }
         Ok(end)
-    }
-
-    async fn wait(&mut self) {
-        // The sender is this one's own, so there is always another message to wait for.
-        if self.settled.recv().await.is_some() {
-            self.on_the_bus -= 1;
-        }
     }
 
     fn message(&mut self, text: &str, received_us: u64) -> Result<Message, Wrong> {
@@ -244,6 +220,6 @@ impl Plain {
                 published_us: 0,
             })
         });
-        Ok(Message { seq, key, payload, record })
+        Ok(Message { key, payload, record })
     }
 }

@@ -172,16 +172,17 @@ async fn what_is_too_large_is_not_even_read() {
 
 #[tokio::test]
 async fn the_window_is_as_large_as_it_was_set() {
+    let value = format!("\"{}\"", "x".repeat(20_000));
     let setups = [
-        // Each message takes somewhat less than 400.
-        (Setup::new().flags(&["--replay-bytes", "4000"]), 80..95),
-        (Setup::new().env("ATOMWIRE_REPLAY_BYTES", "0"), 100..101),
+        // An eighth is for the ledger, and up to a quarter of a mebibyte leaves at once.
+        (Setup::new().flags(&["--replay-bytes", "1048576"]), 54..69),
+        (Setup::new().env("ATOMWIRE_REPLAY_BYTES", "3145728"), 0..1),
     ];
     for (setup, expected) in setups {
         let relay = setup.start().await;
         let mut session = Session::connected(&relay, 1).await;
         for _ in 0..100 {
-            session.write("n", "1");
+            session.write("n", &value);
         }
         session.settled().await;
         let client = Client::connect(&relay, zmq::REQ);
@@ -189,13 +190,13 @@ async fn the_window_is_as_large_as_it_was_set() {
         let oldest = head["oldest"].as_u64().unwrap();
         assert!(expected.contains(&oldest), "{head}");
         assert_eq!(head, json!({ "relay": relay.id, "first": oldest, "oldest": oldest, "next": 100 }));
-        assert_eq!(payloads.len() as u64, 100 - oldest);
+        assert_eq!(payloads.len() as u64, (100 - oldest).min(51), "a mebibyte at once");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn questions_are_answered_while_updates_stream() {
-    let relay = Setup::new().flags(&["--replay-bytes", "100000"]).start().await;
+    let relay = Setup::new().flags(&["--replay-bytes", "1048576"]).start().await;
     let mut writer = Plain::connect(&relay).await;
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);

@@ -1,10 +1,6 @@
-//! A subscriber that stops reading: it loses messages and sees so, nobody else does, and memory stays
-//! bounded.
+//! A subscriber that stops reading: it is overtaken and sees so, nobody else is slowed down, and memory stays bounded.
 
-use crate::support::{Message, Relay, Session, Setup, Subscriber};
-
-/// Of 4 KiB each: more than libzmq's mark and the system's buffers hold for one subscriber.
-const MESSAGES: u64 = 16_000;
+use crate::support::{Message, Relay, Session, Subscriber};
 
 /// A subscriber that does not read.
 async fn stalled(relay: &Relay) -> zmq::Socket {
@@ -17,47 +13,55 @@ async fn stalled(relay: &Relay) -> zmq::Socket {
     stalled
 }
 
-async fn a_stalled_subscriber(policy: &str) {
-    let relay = Setup::new().flags(&["--slow-subscribers", policy]).start().await;
-    let stalled = stalled(&relay).await;
-    let mut fast = Subscriber::connect(&relay, &["atom-updates"]).await;
-
-    let mut session = Session::connected(&relay, 1).await;
-    let value = format!("\"{}\"", "x".repeat(4096));
-    for round in 0..MESSAGES / 500 {
-        for _ in 0..500 {
+/// Writes `count` values of so many bytes, while another subscriber reads.
+async fn overtake(relay: &Relay, session: &mut Session, bytes: usize, count: usize) {
+    let mut fast = Subscriber::connect(relay, &["atom-updates"]).await;
+    let value = format!("\"{}\"", "x".repeat(bytes));
+    let mut expected = 0;
+    while expected < count {
+        let together = (2_000_000 / bytes).min(500);
+        for _ in 0..together {
             session.write("n", &value);
         }
         session.settled().await;
         // One that reads is never far behind.
-        assert!(fast.take(500).await.iter().map(Message::relay_seq).eq(round * 500..(round + 1) * 500));
+        let read = fast.take(together).await;
+        assert!(read.iter().map(Message::relay_seq).eq(expected as u64..(expected + together) as u64));
+        expected += together;
     }
-    assert_eq!(relay.metric("updates_published_total").await, MESSAGES as i64);
-    assert_eq!(relay.metric("bus_congestion_total").await, 1);
-    relay.balances().await;
-    assert!(relay.peak_memory() < 160 << 20, "{}", relay.peak_memory());
+}
 
-    // It wakes up, reads what was kept for it, and goes on with what is new.
-    stalled.set_rcvtimeo(100).unwrap();
+async fn is_overtaken_alone(bytes: usize, count: usize) {
+    let relay = Relay::start().await;
+    let stalled = stalled(&relay).await;
+    let mut session = Session::connected(&relay, 1).await;
+    overtake(&relay, &mut session, bytes, count).await;
+    // The window's 32 MiB, and little beside.
+    assert!(relay.peak_memory() < 80 << 20, "{}", relay.peak_memory());
+    assert!(relay.metric("bus_lag_bytes").await > 30 << 20, "more than the window holds");
+    relay.balances().await;
+
+    // It wakes up, reads what was on its way, and goes on with the oldest that is still there.
+    stalled.set_rcvtimeo(15_000).unwrap();
     let mut expected = 0;
     let seq = loop {
-        let seq = next(&stalled, &mut session).await;
+        let seq = next(&stalled);
         if seq != expected {
             break seq;
         }
         expected += 1;
     };
-    assert!(expected < seq, "it sees how many it missed");
+    let missed = seq - expected;
+    relay.settles("bus_messages_missed_total", |counted| counted == missed as i64).await;
+    // Who is gone is behind no more.
+    drop(stalled);
+    relay.settles("bus_lag_bytes", |lag| lag == 0).await;
 }
 
-/// The `relay.seq` of the next message; what is new is written once everything kept has been read.
-async fn next(subscriber: &zmq::Socket, session: &mut Session) -> u64 {
+/// The `relay.seq` of the next message.
+fn next(subscriber: &zmq::Socket) -> u64 {
     let message = loop {
         match tokio::task::block_in_place(|| subscriber.recv_multipart(0)) {
-            Err(zmq::Error::EAGAIN) => {
-                session.write("n", "1");
-                session.settled().await;
-            }
             // Another test's process has ended.
             Err(zmq::Error::EINTR) => {}
             message => break message.expect("a message"),
@@ -68,45 +72,32 @@ async fn next(subscriber: &zmq::Socket, session: &mut Session) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn policy_wait() {
-    a_stalled_subscriber("wait").await;
+async fn who_stands_still_is_overtaken_alone() {
+    is_overtaken_alone(4096, 16_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn policy_drop() {
-    a_stalled_subscriber("drop").await;
+async fn however_large_the_values_are() {
+    is_overtaken_alone(250 * 1024, 280).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_slows_the_browsers_down_and_not_the_memory_up() {
-    let relay = Setup::new().flags(&["--slow-subscribers", "wait"]).start().await;
+async fn who_has_not_taken_everything_at_the_end_is_named() {
+    let mut relay = Relay::start().await;
     let _stalled = stalled(&relay).await;
-    let mut fast = Subscriber::connect(&relay, &["atom-updates"]).await;
-    let mut browsers = Vec::new();
-    for id in 0..4 {
-        let mut session = Session::connected(&relay, id).await;
-        let value = format!("\"{}\"", "x".repeat(8192));
-        browsers.push(tokio::spawn(async move {
-            for _ in 0..4_500 {
-                session.write("n", &value);
-            }
-            session.settled().await;
-            session
-        }));
-    }
-    let reader = tokio::spawn(async move { fast.take(18_000).await });
-    // 150 MB are on their way: what is too much for now waits in the browsers.
-    let mut most = 0;
-    while relay.metric("updates_published_total").await < 18_000 {
-        most = most.max(relay.metric("bus_queue_bytes").await);
-    }
-    assert!((1..=32 << 20).contains(&most), "{most}");
-    assert!(reader.await.unwrap().iter().map(Message::relay_seq).eq(0..18_000));
-    for browser in browsers {
-        assert_eq!(browser.await.unwrap().emitter.stats().acknowledged, 4_500);
-    }
-    assert_eq!(relay.metric("bus_congestion_total").await, 1);
-    relay.balances().await;
-    // 32 MB each for the queue and the window, 80 for the subscriber that does not read.
-    assert!(relay.peak_memory() < 250 << 20, "{}", relay.peak_memory());
+    let mut session = Session::connected(&relay, 1).await;
+    overtake(&relay, &mut session, 100_000, 200).await;
+    relay.terminate().await;
+    session.run().await;
+    assert_eq!(relay.ended().await.code(), Some(1));
+    let log = relay.log();
+    let line = |message: &str| -> serde_json::Value {
+        let line = log.lines().find(|line| line.contains(message)).expect(&log);
+        serde_json::from_str(line).unwrap()
+    };
+    let behind = line("it has not taken the last messages");
+    let messages = behind["messages"].as_u64().unwrap();
+    assert!((1..=201).contains(&messages) && behind["bytes"].as_u64().unwrap() >= 100_000 * (messages - 1));
+    let ended = line(r#""message":"ended""#);
+    assert_eq!((&ended["messages_drained"], &ended["subscribers_behind"]), (&false.into(), &1.into()));
 }
