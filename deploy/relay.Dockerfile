@@ -1,16 +1,6 @@
 # syntax=docker/dockerfile:1
 
 FROM rust:1.95.0-slim-trixie AS build
-# libzmq is C++ and is compiled from the source that the zmq crate brings.
-# hadolint ignore=DL3008
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked <<'EOF'
-set -eu
-rm -f /etc/apt/apt.conf.d/docker-clean
-apt-get update
-apt-get install --yes --no-install-recommends g++ make
-EOF
-
 WORKDIR /src
 # The image's own toolchain, not rust-toolchain.toml's, which adds what only development needs.
 ENV RUSTUP_TOOLCHAIN=1.95.0

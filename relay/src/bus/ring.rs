@@ -94,11 +94,7 @@ impl Ring {
     /// is how many messages are gone that stood there.
     pub(super) fn read(&mut self, from: &mut Position, into: &mut Vec<Bytes>) -> u64 {
         self.seal();
-        let start = self.start();
-        let missed = start.messages.saturating_sub(from.messages);
-        if missed > 0 {
-            *from = start;
-        }
+        let missed = self.start().messages.saturating_sub(from.messages);
         let first = self.chunks.partition_point(|chunk| chunk.start.bytes < from.bytes);
         let mut bytes = 0;
         for (number, chunk) in self.chunks.range(first..).take(READ_CHUNKS).enumerate() {
