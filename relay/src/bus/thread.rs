@@ -176,16 +176,15 @@ impl Publisher {
                 None => self.config.topic.of(&key).into(),
             };
             let sending_at = clock::now_us();
-            match self.send(&topic, payload) {
-                Ok(relay_seq) => {
-                    published += 1;
-                    records.extend(record.map(|mut record| {
-                        record.published(topic, relay_seq, sending_at, clock::now_us());
-                        record
-                    }));
-                }
+            let sent = self.send(&topic, payload).map_err(|_| "bus_full");
+            match sent {
+                Ok(_) => published += 1,
                 Err(_) => dropped.push(seq),
             }
+            records.extend(record.map(|mut record| {
+                record.published(topic, sent, sending_at, clock::now_us());
+                record
+            }));
         }
         self.metrics.published.inc_by(published);
         self.spans.push(records);
@@ -207,7 +206,7 @@ impl Publisher {
         let losses = Losses::of_relay(&ranges);
         self.metrics.count_refused(&losses);
         self.publish_note(message::lost(&origin.session, &losses, &self.config.relay_id));
-        self.spans.lost(&origin.session, &origin.resource, losses, clock::now_us());
+        self.spans.lost(&origin.session, &origin.resource, &losses, clock::now_us());
     }
 
     /// Publishes one message; the answer is its `relay.seq`.

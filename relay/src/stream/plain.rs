@@ -6,7 +6,7 @@ use crate::bus::{Job, Message, Origin, Settled};
 use crate::clock;
 use crate::message::{self, Payload};
 use crate::relay::Relay;
-use crate::trace::{Record, context};
+use crate::trace::{Record, Resource, context};
 use atomwire_wire::limits;
 use atomwire_wire::relay::check_value;
 use bytes::Bytes;
@@ -76,7 +76,7 @@ pub(crate) async fn serve(relay: Arc<Relay>, mut socket: Socket) {
     let session = message::hex(&fastrand::u128(..).to_be_bytes()).into();
     let (sender, settled) = unbounded_channel();
     // Such a client says nothing of itself.
-    let origin = Origin { session, resource: Arc::new([]), settled: sender };
+    let origin = Origin { session, resource: Resource::of_page(&[]), settled: sender };
     let mut plain = Plain { relay, origin, next_seq: 0, settled, on_the_bus: 0 };
     let end = plain.run(&mut socket).await;
     while plain.on_the_bus > 0 {
@@ -233,13 +233,14 @@ impl Plain {
                 key: Arc::clone(&key),
                 session: Arc::clone(&self.origin.session),
                 seq,
+                protocol: "websocket",
                 browser: None,
                 parent_span_id: parent.map(|it| it.span_id.to_bytes()),
                 server_span_id,
                 producer_span_id,
                 received_us,
                 topic: Arc::clone(&self.origin.session),
-                relay_seq: 0,
+                sent: Ok(0),
                 sending_us: 0,
                 published_us: 0,
             })
