@@ -29,7 +29,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use trace::Spans;
+use trace::{Place, Spans};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -88,8 +88,10 @@ async fn run(mut settings: Settings) -> Result<(), String> {
         exporter.endpoint.get_or_insert_with(|| dev.endpoint(exporter.protocol));
     }
     let metrics = Arc::new(Metrics::new());
-    let (spans, export_thread) = Spans::start(&settings.otel, &metrics);
     let id = message::hex(&fastrand::u64(..).to_be_bytes());
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let place = Place { instance: &id, listen: address, bus: &settings.bus, topic: &settings.topic };
+    let (spans, export_thread) = Spans::start(&settings.otel, &place, &metrics);
     let bus_config = BusConfig {
         bus: settings.bus,
         replay: settings.replay,
@@ -112,7 +114,6 @@ async fn run(mut settings: Settings) -> Result<(), String> {
         tasks: TaskTracker::new(),
     });
     relay.tasks.spawn(relay::forget(Arc::clone(&relay)));
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
     tracing::info!(
         listen = %address,
         bus = endpoints.bus,

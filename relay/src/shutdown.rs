@@ -6,15 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// For each of the three: clients, messages, spans. Together less than the 30 seconds after which
 /// Kubernetes kills.
 const DEADLINE: Duration = Duration::from_secs(8);
-
-/// How often the exporter is looked at.
-const TICK: Duration = Duration::from_millis(10);
 
 /// Cancels `draining` at the first SIGTERM or SIGINT, and ends the process at the second.
 pub(crate) fn on_signal(draining: CancellationToken) -> JoinHandle<()> {
@@ -46,7 +43,10 @@ pub(crate) async fn drain(relay: Arc<Relay>, exporter: Option<ExportThread>) {
     // The last handle to the exporter, which ends when it has done what is queued.
     drop(relay);
     let spans = match exporter {
-        Some(exporter) => timeout(DEADLINE, finished(&exporter)).await.is_ok(),
+        Some(exporter) => {
+            let ended = tokio::task::spawn_blocking(|| exporter.join());
+            timeout(DEADLINE, ended).await.is_ok_and(|dropped| dropped.is_ok_and(|spans| spans == 0))
+        }
         None => true,
     };
     tracing::info!(
@@ -62,13 +62,7 @@ pub(crate) async fn drain(relay: Arc<Relay>, exporter: Option<ExportThread>) {
         "ended"
     );
     if !(clients && subscribers_behind == 0 && spans) {
-        // Whoever did not keep the deadline is not waited for.
+        // Whoever did not keep the deadline is not waited for, and what is not out is lost.
         std::process::exit(1);
-    }
-}
-
-async fn finished(exporter: &ExportThread) {
-    while !exporter.is_finished() {
-        sleep(TICK).await;
     }
 }

@@ -1,31 +1,47 @@
-//! The trace flow: records of what happened to each update, turned into OTLP away from the hot path.
+//! The trace flow: records of what happened to each update, encoded as OTLP where they come in, and sent from
+//! a thread of its own. One batch is filled while others travel.
 
+mod batch;
 pub(crate) mod context;
 mod export;
+mod foreign;
 mod otlp;
+mod protobuf;
+mod resource;
 mod sampling;
 
 pub(crate) use export::ExportThread;
+pub(crate) use resource::Resource;
 
-use crate::config::{OtelSettings, Sampler};
+use crate::config::{OtelSettings, Sampler, Topic};
 use crate::losses::Losses;
 use crate::metrics::Metrics;
 use atomwire_wire::Omitted;
+use batch::Batch;
 use bytes::Bytes;
 use opentelemetry::trace::TraceFlags;
-use std::sync::Arc;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use otlp::Templates;
+use prost::Message as _;
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Bytes of records that may wait for the exporter: what 100,000 updates a second make in about
-/// half a second, or a quiet relay in a collector's restart.
+/// Bytes of spans that may wait for the collector: what 100,000 updates a second make in a third of a second,
+/// or a quiet relay in a collector's restart.
 const QUEUE_BYTES: usize = 32 * 1024 * 1024;
 
-/// A span as OTLP, without the texts that a client chooses.
-const SPAN_BYTES: usize = 256;
+/// Spans of other instrumentations wait only in the first half of that, so that pages which send many do not
+/// keep out those of updates.
+const FOREIGN_BYTES: usize = QUEUE_BYTES / 2;
 
-/// OpenTelemetry resource attributes.
-pub(crate) type Resource = Arc<[(String, String)]>;
+/// Bytes of one request; one more span may come on top, and a Collector takes 4 MiB.
+const REQUEST_BYTES: usize = 1024 * 1024;
+
+/// Loss spans of one session in one second: they show that something is lost, the ledger tells all of it.
+const LOST_SPANS: usize = 16;
 
 /// Records on their way; each stays where it was made.
 pub(crate) type Records = Vec<Box<Record>>;
@@ -56,6 +72,8 @@ pub(crate) struct Record {
     pub(crate) key: Arc<str>,
     pub(crate) session: Arc<str>,
     pub(crate) seq: u64,
+    /// What it came by: `websocket` or `http`.
+    pub(crate) protocol: &'static str,
     /// None for a client of the plain contract, which makes its own span or none.
     pub(crate) browser: Option<BrowserSpan>,
     /// The parent of the SERVER span.
@@ -82,70 +100,69 @@ impl Record {
     pub(crate) fn published_at(&mut self, published_us: u64) {
         self.published_us = published_us.max(self.sending_us);
     }
-
-    /// What it takes as OTLP, roughly; that is more than it takes in memory.
-    pub(crate) fn weight(&self) -> usize {
-        let text =
-            |pairs: &[(String, String)]| pairs.iter().map(|(a, b)| a.len() + b.len() + 64).sum::<usize>();
-        let browser = self.browser.as_ref().map_or(0, |span| {
-            let error = span.error.as_ref().map_or(0, |(kind, message)| kind.len() + message.len());
-            text(&span.attributes) + error + span.value.as_ref().map_or(0, Bytes::len)
-        });
-        let each = SPAN_BYTES + self.tracestate.len() + self.key.len() + self.topic.len();
-        self.spans() as usize * each + browser
-    }
 }
 
-/// Updates that will never be on the bus: a span for each range.
+/// Where the relay's own spans are made.
 #[derive(Debug)]
-struct Lost {
-    resource: Resource,
-    session: Arc<str>,
-    losses: Losses,
-    /// When this relay heard of it.
-    reported_us: u64,
+pub(crate) struct Place<'a> {
+    /// The relay's id.
+    pub(crate) instance: &'a str,
+    pub(crate) listen: SocketAddr,
+    /// The endpoint that subscribers connect to.
+    pub(crate) bus: &'a str,
+    pub(crate) topic: &'a Topic,
 }
 
-/// What waits for the exporter.
-#[derive(Debug)]
-enum Item {
-    Records(Records, usize),
-    Lost(Lost),
-    /// An `ExportTraceServiceRequest` of another instrumentation.
-    Foreign(Bytes),
-}
-
-impl Item {
-    fn weight(&self) -> usize {
-        match self {
-            Self::Records(_, weight) => *weight,
-            // Six attributes, and nothing that a client chooses.
-            Self::Lost(lost) => lost.losses.ranges.len() * 2 * SPAN_BYTES,
-            // prost's structs take several times the bytes that they come from.
-            Self::Foreign(bytes) => size_of::<Self>() + bytes.len() * 4,
-        }
-    }
-}
-
-/// The way to the exporter; clones share it. Never waits: what does not fit is counted.
+/// The way to the exporter; clones share it. Never waits for it: what does not fit is counted.
 #[derive(Debug, Clone)]
 pub(crate) struct Spans {
-    queue: Option<UnboundedSender<Item>>,
-    queued: Arc<AtomicUsize>,
+    line: Option<Line>,
     metrics: Arc<Metrics>,
     sampler: Sampler,
 }
 
+/// What is filled, and where it goes when it is full.
+#[derive(Debug, Clone)]
+struct Line {
+    filling: Arc<Mutex<Batch>>,
+    full: UnboundedSender<Batch>,
+    /// Bytes of the batches that are full and not yet out.
+    queued: Arc<AtomicUsize>,
+    templates: Arc<Templates>,
+    lost: Arc<Mutex<LostSpans>>,
+}
+
+/// Loss spans of this second, by session.
+#[derive(Debug, Default)]
+struct LostSpans {
+    second: u64,
+    of: HashMap<Arc<str>, usize>,
+}
+
 impl Spans {
     /// Starts the exporter, where one is wanted.
-    pub(crate) fn start(settings: &OtelSettings, metrics: &Arc<Metrics>) -> (Self, Option<ExportThread>) {
-        let queued = Arc::new(AtomicUsize::new(0));
-        let thread = settings.exporter.clone().map(|exporter| {
-            let encoder = otlp::Encoder::new(&settings.resource);
-            export::start(exporter, encoder, Arc::clone(&queued), Arc::clone(metrics))
-        });
-        let (queue, thread) = thread.unzip();
-        (Self { queue, queued, metrics: Arc::clone(metrics), sampler: settings.sampler }, thread)
+    pub(crate) fn start(
+        settings: &OtelSettings,
+        place: &Place<'_>,
+        metrics: &Arc<Metrics>,
+    ) -> (Self, Option<ExportThread>) {
+        let (line, thread) = settings
+            .exporter
+            .clone()
+            .map(|exporter| {
+                let mut resource = settings.resource.clone();
+                if !resource.iter().any(|(key, _)| key == "service.instance.id") {
+                    resource.push(("service.instance.id".to_owned(), place.instance.to_owned()));
+                }
+                let (filling, queued) = (Arc::<Mutex<Batch>>::default(), Arc::<AtomicUsize>::default());
+                let relay = Resource::of_relay(&resource);
+                let shared = (Arc::clone(&filling), Arc::clone(&queued));
+                let (full, thread) = export::start(exporter, relay, shared, Arc::clone(metrics));
+                let templates = Arc::new(Templates::new(place));
+                (Line { filling, full, queued, templates, lost: Arc::default() }, thread)
+            })
+            .unzip();
+        (Self { line, metrics: Arc::clone(metrics), sampler: settings.sampler }, thread)
     }
 
     /// Whether the trace is to be exported: an explicit parent's word, or the ratio.
@@ -155,43 +172,95 @@ impl Spans {
 
     /// Whether records are wanted at all.
     pub(crate) fn enabled(&self) -> bool {
-        self.queue.is_some()
+        self.line.is_some()
     }
 
     /// Takes what was published.
     pub(crate) fn push(&self, records: Records) {
-        if !records.is_empty() {
-            let weight = records.iter().map(|record| record.weight()).sum();
-            let spans = records.iter().map(|record| record.spans()).sum();
-            self.queue(Item::Records(records, weight), spans);
+        let Some(line) = self.line.as_ref().filter(|_| !records.is_empty()) else { return };
+        let mut filling = lock(&line.filling);
+        let mut dropped = 0;
+        for record in records {
+            if line.has_room(&filling, QUEUE_BYTES) {
+                filling.add_record(&record, &line.templates);
+                line.pass_full(&mut filling);
+            } else {
+                dropped += record.spans();
+            }
         }
+        drop(filling);
+        self.count_full(dropped);
     }
 
-    /// Takes what was lost. That is rare, so it is exported whatever the sampler says of updates.
-    pub(crate) fn lost(&self, session: &Arc<str>, resource: &Resource, losses: Losses, reported_us: u64) {
-        if self.enabled() {
-            let spans = losses.ranges.len() as u64;
-            let (session, resource) = (Arc::clone(session), Arc::clone(resource));
-            self.queue(Item::Lost(Lost { resource, session, losses, reported_us }), spans);
+    /// Takes what was lost: a span for each range. No ratio thins them out, a session's number in a second is
+    /// bounded instead.
+    pub(crate) fn lost(&self, session: &Arc<str>, resource: &Resource, losses: &Losses, reported_us: u64) {
+        let Some(line) = self.line.as_ref().filter(|_| self.sampler.ratio > 0.0) else { return };
+        let taken = lock(&line.lost).take(session, losses.ranges.len(), reported_us);
+        let (ranges, others) = losses.ranges.split_at(taken);
+        self.metrics.spans_dropped("limited").inc_by(others.len() as u64);
+        let mut filling = lock(&line.filling);
+        if line.has_room(&filling, QUEUE_BYTES) {
+            for range in ranges {
+                filling.add_lost(resource, session, losses, range, reported_us);
+            }
+            line.pass_full(&mut filling);
+        } else {
+            self.count_full(ranges.len() as u64);
         }
     }
 
     /// Takes spans of other instrumentations.
-    pub(crate) fn pass_on(&self, request: Bytes, spans: u64) {
-        if spans > 0 {
-            self.queue(Item::Foreign(request), spans);
+    pub(crate) fn pass_on(&self, mut request: ExportTraceServiceRequest) {
+        let Some(line) = &self.line else { return };
+        let (spans, wrong) = foreign::check(&mut request);
+        self.metrics.spans_dropped("invalid").inc_by(wrong);
+        // Encoded anew, so that nothing else of what came gets out.
+        let request = request.encode_to_vec();
+        let mut filling = lock(&line.filling);
+        if line.has_room(&filling, FOREIGN_BYTES) {
+            filling.add_foreign(&request, spans);
+            line.pass_full(&mut filling);
+        } else {
+            self.count_full(spans);
         }
     }
 
-    fn queue(&self, item: Item, spans: u64) {
-        let Some(queue) = &self.queue else { return };
-        let weight = item.weight();
-        if self.queued.fetch_add(weight, Ordering::Relaxed) + weight > QUEUE_BYTES
-            || queue.send(item).is_err()
-        {
-            self.queued.fetch_sub(weight, Ordering::Relaxed);
+    fn count_full(&self, spans: u64) {
+        if spans > 0 {
             self.metrics.spans_dropped("queue_full").inc_by(spans);
         }
+    }
+}
+
+impl Line {
+    fn has_room(&self, filling: &Batch, limit: usize) -> bool {
+        self.queued.load(Ordering::Relaxed) + filling.bytes() < limit
+    }
+
+    /// Hands `filling` over when it is a request's worth.
+    fn pass_full(&self, filling: &mut Batch) {
+        if filling.bytes() >= REQUEST_BYTES {
+            let full = std::mem::take(filling);
+            self.queued.fetch_add(full.bytes(), Ordering::Relaxed);
+            // The exporter ends only once every sender is gone.
+            let _ = self.full.send(full);
+        }
+    }
+}
+
+impl LostSpans {
+    /// How many of `wanted` spans `session` may have at `now_us`.
+    fn take(&mut self, session: &Arc<str>, wanted: usize, now_us: u64) -> usize {
+        let second = now_us / 1_000_000;
+        if self.second != second {
+            self.second = second;
+            self.of.clear();
+        }
+        let had = self.of.entry(Arc::clone(session)).or_default();
+        let taken = wanted.min(LOST_SPANS - *had);
+        *had += taken;
+        taken
     }
 }
 
@@ -199,4 +268,8 @@ impl Record {
     fn spans(&self) -> u64 {
         2 + u64::from(self.browser.is_some())
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

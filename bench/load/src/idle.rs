@@ -51,7 +51,7 @@ pub(crate) async fn run(flags: &Flags) -> Result<()> {
 async fn measure(flags: &Flags, relay: bool, count: usize) -> Result<(f64, f64)> {
     rest().await?;
     let (target, contract) = if relay {
-        (Target::relay(&flags.relay, Spans::None, "").await?, Contract::Binary)
+        (Target::relay(&flags.relay, Spans::None, "", "grpc").await?, Contract::Binary)
     } else {
         (Target::forwarder().await?, Contract::Text)
     };

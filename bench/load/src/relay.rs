@@ -36,6 +36,12 @@ pub(crate) struct Flags {
     /// Updates a second of all clients together; without it, as fast as they are taken.
     #[arg(long)]
     rate: Option<f64>,
+    /// How spans go to the collector: grpc or http/protobuf.
+    #[arg(long, default_value = "grpc")]
+    protocol: String,
+    /// Milliseconds that the collector takes for a request.
+    #[arg(long, default_value_t = 0)]
+    collector_ms: u64,
     /// Runs of each case, in turns.
     #[arg(long, default_value_t = 5)]
     runs: usize,
@@ -49,7 +55,7 @@ struct Case {
     per_frame: u64,
 }
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 9] = [
     Case::new("frames of 10, no spans", Some(Spans::None), Contract::Binary, 10),
     Case::new("frames of 10, all spans", Some(Spans::All), Contract::Binary, 10),
     Case::new("frames of 10, a tenth of the traces", Some(Spans::Tenth), Contract::Binary, 10),
@@ -58,6 +64,7 @@ const CASES: [Case; 8] = [
     Case::new("plain JSON, all spans", Some(Spans::All), Contract::Text, 1),
     Case::new("plain JSON, bare forwarder", None, Contract::Text, 1),
     Case::new("frames of 1, no spans", Some(Spans::None), Contract::Binary, 1),
+    Case::new("frames of 1, all spans", Some(Spans::All), Contract::Binary, 1),
 ];
 
 impl Case {
@@ -83,7 +90,7 @@ struct Outcome {
 
 pub(crate) async fn run(flags: &Flags) -> Result<()> {
     let cases: Vec<_> = CASES.iter().filter(|case| case.name.contains(&flags.only)).collect();
-    let sink = sink::start().await?;
+    let sink = sink::start(Duration::from_millis(flags.collector_ms)).await?;
     let mut outcomes: Vec<Vec<Outcome>> = cases.iter().map(|_| Vec::new()).collect();
     let load_before = load_average();
     for _ in 0..flags.runs {
@@ -127,7 +134,7 @@ pub(crate) async fn run(flags: &Flags) -> Result<()> {
 async fn measure(flags: &Flags, case: &Case, sink: &str) -> Result<Outcome> {
     rest().await?;
     let target = match case.relay {
-        Some(spans) => Target::relay(&flags.relay, spans, sink).await?,
+        Some(spans) => Target::relay(&flags.relay, spans, sink, &flags.protocol).await?,
         None => Target::forwarder().await?,
     };
     let subscriber = Subscriber::start(&target.bus)?;

@@ -60,7 +60,7 @@ struct Outcome {
 }
 
 pub(crate) async fn run(flags: &Flags) -> Result<()> {
-    let sink = sink::start().await?;
+    let sink = sink::start(Duration::ZERO).await?;
     let mut outcomes = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..flags.runs {
         for ((_, consumer), outcomes) in CASES.iter().zip(&mut outcomes) {
@@ -94,7 +94,7 @@ async fn measure(flags: &Flags, consumer: Consumer, sink: &str) -> Result<Outcom
     std::fs::create_dir(&directory)?;
     let database = directory.join("rows.sqlite");
     let spans = if let Consumer::Atomwire(spans) = consumer { spans } else { Spans::None };
-    let target = Target::relay(&flags.relay, spans, sink).await?;
+    let target = Target::relay(&flags.relay, spans, sink, "grpc").await?;
     let _consumer = start(flags, consumer, &target, &database, sink)?;
     while target.metrics()?.get("atomwire_bus_subscriptions").is_none_or(|count| *count == 0) {
         sleep(Duration::from_millis(20)).await;

@@ -30,15 +30,15 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Starts the relay at `path`; its spans go to the OTLP endpoint `sink`.
-    pub(crate) async fn relay(path: &PathBuf, spans: Spans, sink: &str) -> Result<Self> {
+    /// Starts the relay at `path`; its spans go to the OTLP endpoint `sink` by `protocol`.
+    pub(crate) async fn relay(path: &PathBuf, spans: Spans, sink: &str, protocol: &str) -> Result<Self> {
         let mut command = Command::new(path);
         command.args(["--listen=127.0.0.1:0", "--bus=tcp://127.0.0.1:*", "--replay=tcp://127.0.0.1:*"]);
         match spans {
             Spans::None => command.env("OTEL_TRACES_EXPORTER", "none"),
-            _ => command
-                .env("OTEL_EXPORTER_OTLP_ENDPOINT", sink)
-                .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            _ => {
+                command.env("OTEL_EXPORTER_OTLP_ENDPOINT", sink).env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+            }
         };
         if spans == Spans::Tenth {
             command.env("OTEL_TRACES_SAMPLER", "traceidratio").env("OTEL_TRACES_SAMPLER_ARG", "0.1");

@@ -145,9 +145,14 @@ fn resource(errors: &mut Vec<String>, env: impl Fn(&str) -> Option<String>) -> V
         resource.retain(|(key, _)| key != "service.name");
         resource.insert(0, ("service.name".to_owned(), name));
     }
+    let version = env!("CARGO_PKG_VERSION");
     if !resource.iter().any(|(key, _)| key == "service.version") {
-        resource.push(("service.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()));
+        resource.push(("service.version".to_owned(), version.to_owned()));
     }
+    // "Telemetry SDK" in the resource conventions: the relay encodes its spans itself.
+    resource.retain(|(key, _)| !key.starts_with("telemetry.sdk."));
+    let sdk = [("name", "atomwire"), ("language", "rust"), ("version", version)];
+    resource.extend(sdk.map(|(key, value)| (format!("telemetry.sdk.{key}"), value.to_owned())));
     resource
 }
 

@@ -8,7 +8,7 @@ use crate::losses::Losses;
 use crate::message::{self, Payload};
 use crate::relay::Relay;
 use crate::sessions::{Arrival, Claim};
-use crate::trace::{BrowserSpan, Record, context};
+use crate::trace::{BrowserSpan, Record, Resource, context};
 use atomwire_wire::proto::GoAwayReason;
 use atomwire_wire::relay::{
     Accepted, Event, Hello, Ledger, Limits, RejectedRange, Session, Update, Violation, go_away,
@@ -52,6 +52,7 @@ pub(super) struct Claimed {
     claim: Claim,
     ledger: Ledger,
     hello: Hello,
+    protocol: &'static str,
 }
 
 /// A session whose frames are taken in.
@@ -60,6 +61,8 @@ pub(super) struct Intake {
     session: Session,
     pub(super) claim: Claim,
     origin: Origin,
+    /// `network.protocol.name` of the SERVER span.
+    protocol: &'static str,
     ended: bool,
 }
 
@@ -82,20 +85,26 @@ impl Claimed {
             };
             Refusal { reason, message: message.to_owned() }
         })?;
-        Ok(Self { session, claim, ledger, hello })
+        let protocol = match arrival {
+            Arrival::Socket(_) => "websocket",
+            Arrival::Request => "http",
+        };
+        Ok(Self { session, claim, ledger, hello, protocol })
     }
 
     /// Begins to take the session's frames in; the answer is the `Welcome` to send, too.
     pub(super) fn open(mut self, relay: Arc<Relay>) -> (Intake, Bytes) {
-        let origin =
-            Origin { session: message::hex(&self.claim.id).into(), resource: self.hello.resource.into() };
+        let origin = Origin {
+            session: message::hex(&self.claim.id).into(),
+            resource: Resource::of_page(&self.hello.resource),
+        };
         if let Some(next_seq) = self.claim.starts_at {
             relay.bus.publish(&[message::start(&origin.session, next_seq, &relay.id)], Vec::new());
         }
         // Only now: the answer says when it was sent.
         let welcome = self.session.attach(self.ledger, clock::now_us());
-        let (session, claim) = (self.session, self.claim);
-        (Intake { relay, session, claim, origin, ended: false }, welcome)
+        let (session, claim, protocol) = (self.session, self.claim, self.protocol);
+        (Intake { relay, session, claim, origin, protocol, ended: false }, welcome)
     }
 }
 
@@ -141,12 +150,12 @@ impl Intake {
         if !accepted.lost.is_empty() {
             let losses = Losses::of_browser(&accepted.lost);
             metrics.count_lost_by_clients(&losses);
-            notes.push(self.announce(losses, now));
+            notes.push(self.announce(&losses, now));
         }
         if !accepted.rejected.is_empty() {
             let losses = Losses::of_relay(&accepted.rejected);
             metrics.count_refused(&losses);
-            notes.push(self.announce(losses, now));
+            notes.push(self.announce(&losses, now));
         }
         let clock_error = accepted.clock_error;
         let messages = accepted.updates.into_iter().map(|it| self.message(it, now, clock_error)).collect();
@@ -155,8 +164,8 @@ impl Intake {
     }
 
     /// Makes the spans of `losses`; the answer is what to tell the bus.
-    fn announce(&self, losses: Losses, now: u64) -> Vec<u8> {
-        let note = message::lost(&self.origin.session, &losses, &self.relay.id);
+    fn announce(&self, losses: &Losses, now: u64) -> Vec<u8> {
+        let note = message::lost(&self.origin.session, losses, &self.relay.id);
         self.relay.spans.lost(&self.origin.session, &self.origin.resource, losses, now);
         note
     }
@@ -189,7 +198,7 @@ impl Intake {
         let (seq, key) = (update.seq, Arc::clone(&update.key));
         let record = (sampled && spans.enabled()).then(|| {
             let browser = BrowserSpan {
-                resource: Arc::clone(&self.origin.resource),
+                resource: self.origin.resource.clone(),
                 span_id: update.span_id,
                 parent_span_id: update.parent.as_ref().map(|parent| parent.span_id),
                 start_us: update.start,
@@ -208,6 +217,7 @@ impl Intake {
                 key: update.key,
                 session: Arc::clone(&self.origin.session),
                 seq,
+                protocol: self.protocol,
                 browser: Some(browser),
                 parent_span_id: Some(update.span_id),
                 server_span_id,
@@ -230,10 +240,7 @@ impl Intake {
         let Ok(decoded) = ExportTraceServiceRequest::decode(request.clone()) else {
             return Err(Violation::Schema("otlp_spans is not an ExportTraceServiceRequest".into()).into());
         };
-        let scopes = decoded.resource_spans.iter().flat_map(|it| &it.scope_spans);
-        let spans = scopes.map(|it| it.spans.len() as u64).sum();
-        // Copied: a slice would keep the whole frame.
-        self.relay.spans.pass_on(Bytes::copy_from_slice(request), spans);
+        self.relay.spans.pass_on(decoded);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use crate::bus::Message;
 use crate::clock;
 use crate::message::{self, Payload};
 use crate::relay::Relay;
-use crate::trace::{Record, context};
+use crate::trace::{Record, Resource, context};
 use atomwire_wire::limits;
 use atomwire_wire::relay::check_value;
 use bytes::Bytes;
@@ -69,7 +69,7 @@ struct Plain {
 pub(crate) async fn serve(relay: Arc<Relay>, mut socket: Socket) {
     let session = message::hex(&fastrand::u128(..).to_be_bytes()).into();
     // Such a client says nothing of itself.
-    let origin = Origin { session, resource: Arc::new([]) };
+    let origin = Origin { session, resource: Resource::of_page(&[]) };
     let mut plain = Plain { relay, origin, next_seq: 0 };
     let end = plain.run(&mut socket).await;
     let note = message::end(&plain.origin.session, plain.next_seq, "closed", &plain.relay.id);
@@ -209,6 +209,7 @@ impl Plain {
                 key: Arc::clone(&key),
                 session: Arc::clone(&self.origin.session),
                 seq,
+                protocol: "websocket",
                 browser: None,
                 parent_span_id: parent.map(|it| it.span_id.to_bytes()),
                 server_span_id,

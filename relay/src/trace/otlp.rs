@@ -1,228 +1,283 @@
-//! Records become OTLP spans: "Shape of a trace" in ARCHITECTURE.md. Attribute names are those of the
+//! Records become OTLP spans, as bytes: "Shape of a trace" in ARCHITECTURE.md. Attribute names are those of the
 //! OpenTelemetry semantic conventions v1.44; `atomwire.*` are the project's own.
 
-use super::{BrowserSpan, Item, Lost, Record, context};
-use crate::losses::Range;
+use super::protobuf::{field_len, fixed64, len, put, put_fixed64, put_head, put_message, put_varint, varint};
+use super::{BrowserSpan, Place, Record, context};
+use crate::losses::{Losses, Range};
 use atomwire_wire::Omitted;
 use opentelemetry::trace::TraceFlags;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
-use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
-use prost::Message as _;
-use std::sync::Arc;
+use prost::encoding::{encode_varint, encoded_len_varint};
+use std::io::Write as _;
 
-const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
+/// Field `spans` of `ScopeSpans`.
+const SPANS: u8 = len(2);
+
+/// Fields of `Span`.
+const TRACE_ID: u8 = len(1);
+const SPAN_ID: u8 = len(2);
+const TRACE_STATE: u8 = len(3);
+const PARENT_SPAN_ID: u8 = len(4);
+const NAME: u8 = len(5);
+const KIND: u8 = varint(6);
+const START_TIME_UNIX_NANO: u8 = fixed64(7);
+const END_TIME_UNIX_NANO: u8 = fixed64(8);
+const ATTRIBUTES: u8 = len(9);
+const STATUS: u8 = len(15);
+/// Number 16, four bytes.
+const FLAGS: [u8; 2] = [0x85, 0x01];
+
+/// Fields of `Status`.
+const MESSAGE: u8 = len(2);
+const CODE: u8 = varint(3);
+
+/// Fields of `KeyValue`.
+const KEY: u8 = len(1);
+const VALUE: u8 = len(2);
+
+/// Fields of `AnyValue`.
+const STRING_VALUE: u8 = len(1);
+const INT_VALUE: u8 = varint(3);
 
 /// Bits 8 and 9 of a span's flags: whether its parent is known to be remote, and whether it is.
 const PARENT_IS_LOCAL: u32 = 0x100;
 const PARENT_IS_REMOTE: u32 = 0x300;
 
-/// Makes requests of what has been collected.
+/// What is the same in all of the relay's spans: name, kind and attributes.
 #[derive(Debug)]
-pub(super) struct Encoder {
-    resource: Resource,
+pub(super) struct Templates {
+    server: Vec<u8>,
+    producer: Vec<u8>,
 }
 
-impl Encoder {
-    pub(super) fn new(resource: &[(String, String)]) -> Self {
-        Self { resource: resource_of(resource) }
+/// What every span has.
+struct Head<'a> {
+    trace_id: [u8; 16],
+    span_id: [u8; 8],
+    parent_span_id: Option<[u8; 8]>,
+    tracestate: &'a str,
+    flags: u32,
+    start_us: u64,
+    end_us: u64,
+}
+
+impl Templates {
+    pub(super) fn new(place: &Place<'_>) -> Self {
+        let mut server = Vec::new();
+        put_name(&mut server, "relay receive", SpanKind::Server);
+        put_server(&mut server, &place.listen.ip().to_string(), Some(place.listen.port()));
+        // "Span name" in the messaging conventions: with the template, where there is one.
+        let template = place.topic.of("{key}");
+        let mut producer = Vec::new();
+        put_name(&mut producer, &format!("send {template}"), SpanKind::Producer);
+        text(&mut producer, "messaging.system", "zeromq");
+        text(&mut producer, "messaging.operation.name", "send");
+        text(&mut producer, "messaging.operation.type", "send");
+        if !place.topic.is_fixed() {
+            text(&mut producer, "messaging.destination.template", &template);
+        }
+        if let Some((host, port)) = place.bus.strip_prefix("tcp://").and_then(|it| it.rsplit_once(':')) {
+            put_server(&mut producer, host.trim_matches(['[', ']']), port.parse().ok());
+        }
+        Self { server, producer }
     }
 
-    /// All spans of `items`, grouped by resource, and how many they are.
-    pub(super) fn encode(&self, items: Vec<Item>) -> (ExportTraceServiceRequest, u64) {
-        let mut relay = Vec::new();
-        let mut browsers = Vec::new();
-        let mut resource_spans = Vec::new();
-        for item in items {
-            match item {
-                Item::Foreign(request) => {
-                    // It was decoded once when it came, so it can be decoded.
-                    let request = ExportTraceServiceRequest::decode(request).unwrap_or_default();
-                    resource_spans.extend(request.resource_spans);
-                }
-                Item::Lost(lost) => {
-                    let spans = of(&lost.resource, &mut browsers);
-                    spans.extend(lost.losses.ranges.iter().map(|range| lost_span(&lost, range)));
-                }
-                Item::Records(records, _) => {
-                    for record in records {
-                        if let Some(browser) = &record.browser {
-                            of(&browser.resource, &mut browsers).push(browser_span(&record, browser));
-                        }
-                        relay.push(server_span(&record));
-                        relay.push(producer_span(&record));
-                    }
+    /// Appends the relay's own two spans.
+    pub(super) fn put_relay_spans(&self, out: &mut Vec<u8>, record: &Record) {
+        self.put_server_span(out, record);
+        self.put_producer_span(out, record);
+    }
+
+    fn put_server_span(&self, out: &mut Vec<u8>, record: &Record) {
+        let head = Head {
+            parent_span_id: record.parent_span_id,
+            flags: u32::from(record.flags.to_u8()) | PARENT_IS_REMOTE,
+            ..Head::of(record, record.server_span_id, record.received_us, record.published_us)
+        };
+        put_span(out, &head, |out| {
+            out.extend_from_slice(&self.server);
+            text(out, "network.protocol.name", record.protocol);
+            put_update(out, record);
+            if let Some(browser) = &record.browser {
+                // How long the update waited for its batch and travelled, and how far off that may be.
+                int(out, "atomwire.transit_us", record.received_us - browser.end_us(record));
+                // Before the first exchange of times the error is not known.
+                if browser.clock_error_us != u64::MAX {
+                    int(out, "atomwire.clock_error_us", browser.clock_error_us);
                 }
             }
-        }
-        for (resource, spans) in browsers {
-            resource_spans.push(spans_of(resource_of(&resource), "atomwire", spans));
-        }
-        if !relay.is_empty() {
-            resource_spans.push(spans_of(self.resource.clone(), "atomwire-relay", relay));
-        }
-        let count =
-            resource_spans.iter().flat_map(|it| &it.scope_spans).map(|it| it.spans.len() as u64).sum();
-        (ExportTraceServiceRequest { resource_spans }, count)
+        });
     }
-}
 
-/// The spans of one browser.
-fn of<'a>(
-    resource: &super::Resource,
-    browsers: &'a mut Vec<(super::Resource, Vec<Span>)>,
-) -> &'a mut Vec<Span> {
-    let at = browsers.iter().rposition(|(it, _)| Arc::ptr_eq(it, resource)).unwrap_or_else(|| {
-        browsers.push((Arc::clone(resource), Vec::new()));
-        browsers.len() - 1
-    });
-    &mut browsers[at].1
-}
-
-/// A trace of its own: nobody knows any more which traces the updates were to be part of.
-fn lost_span(lost: &Lost, range: &Range) -> Span {
-    let at = lost.reported_us * 1000;
-    Span {
-        name: "Jotai State Updates lost".to_owned(),
-        kind: SpanKind::Internal.into(),
-        // W3C forbids zero.
-        trace_id: fastrand::u128(1..).to_be_bytes().to_vec(),
-        span_id: fastrand::u64(1..).to_be_bytes().to_vec(),
-        flags: u32::from((TraceFlags::SAMPLED | context::RANDOM).to_u8()) | PARENT_IS_LOCAL,
-        start_time_unix_nano: at,
-        end_time_unix_nano: at,
-        attributes: vec![
-            text("atomwire.session.id", &lost.session),
-            int("atomwire.lost.first", range.first),
-            int("atomwire.lost.last", range.last),
-            text("atomwire.lost.reason", range.reason),
-            text("atomwire.lost.place", lost.losses.place),
-            text("error.type", range.reason),
-        ],
-        status: Some(Status { code: StatusCode::Error.into(), message: range.reason.to_owned() }),
-        ..Span::default()
-    }
-}
-
-fn browser_span(record: &Record, browser: &BrowserSpan) -> Span {
-    let mut attributes = vec![
-        text("atomwire.key", &record.key),
-        text("atomwire.session.id", &record.session),
-        int("atomwire.seq", record.seq),
-    ];
-    if let Some(value) = &browser.value {
-        attributes.push(text("atomwire.value", &String::from_utf8_lossy(value)));
-    }
-    if let Some(omitted) = browser.omitted {
-        let omitted = match omitted {
-            Omitted::Value => "not_serializable",
-            Omitted::Parts => "parts",
+    fn put_producer_span(&self, out: &mut Vec<u8>, record: &Record) {
+        let head = Head {
+            parent_span_id: Some(record.server_span_id),
+            ..Head::of(record, record.producer_span_id, record.sending_us, record.published_us)
         };
-        attributes.push(text("atomwire.value.omitted", omitted));
-    }
-    attributes.extend(browser.attributes.iter().map(|(key, value)| text(key, value)));
-    let mut status = None;
-    if let Some((kind, message)) = &browser.error {
-        attributes.push(text("error.type", kind));
-        status = Some(Status { code: StatusCode::Error.into(), message: message.clone() });
-    }
-    let start = browser.start_us.saturating_mul(1000);
-    Span {
-        name: format!("Jotai State Update: {}", record.key),
-        kind: SpanKind::Client.into(),
-        parent_span_id: browser.parent_span_id.map(|id| id.to_vec()).unwrap_or_default(),
-        flags: u32::from(record.flags.to_u8()) | PARENT_IS_LOCAL,
-        start_time_unix_nano: start,
-        end_time_unix_nano: start.saturating_add(browser.duration_us.saturating_mul(1000)),
-        attributes,
-        status,
-        ..span(record, browser.span_id)
+        put_span(out, &head, |out| {
+            out.extend_from_slice(&self.producer);
+            text(out, "messaging.destination.name", &record.topic);
+            put_message_id(out, record);
+            int(out, "atomwire.relay.seq", record.relay_seq);
+        });
     }
 }
 
-fn server_span(record: &Record) -> Span {
-    let mut attributes = vec![
-        text("network.protocol.name", "websocket"),
-        text("atomwire.key", &record.key),
-        text("atomwire.session.id", &record.session),
-        int("atomwire.seq", record.seq),
-    ];
-    if let Some(browser) = &record.browser {
-        // How long the update waited for its batch and travelled, and how far off that may be.
-        let written = browser.start_us.saturating_add(browser.duration_us);
-        attributes.push(int("atomwire.transit_us", record.received_us.saturating_sub(written)));
-        // Before the first exchange of times the error is not known.
-        if browser.clock_error_us != u64::MAX {
-            attributes.push(int("atomwire.clock_error_us", browser.clock_error_us));
+impl<'a> Head<'a> {
+    /// Of a span whose parent, if it has one, is of the same process.
+    fn of(record: &'a Record, span_id: [u8; 8], start_us: u64, end_us: u64) -> Self {
+        Self {
+            trace_id: record.trace_id,
+            span_id,
+            parent_span_id: None,
+            tracestate: &record.tracestate,
+            flags: u32::from(record.flags.to_u8()) | PARENT_IS_LOCAL,
+            start_us,
+            end_us,
         }
     }
-    Span {
-        name: "relay receive".to_owned(),
-        kind: SpanKind::Server.into(),
-        parent_span_id: record.parent_span_id.map(|id| id.to_vec()).unwrap_or_default(),
-        flags: u32::from(record.flags.to_u8()) | PARENT_IS_REMOTE,
-        start_time_unix_nano: record.received_us * 1000,
-        end_time_unix_nano: record.published_us * 1000,
-        attributes,
-        ..span(record, record.server_span_id)
+}
+
+impl BrowserSpan {
+    /// A write was over before it arrived, whatever its client says.
+    fn end_us(&self, record: &Record) -> u64 {
+        self.start_us.saturating_add(self.duration_us).min(record.received_us)
+    }
+
+    /// Appends the span.
+    pub(super) fn put(&self, out: &mut Vec<u8>, record: &Record) {
+        let end_us = self.end_us(record);
+        let head = Head {
+            parent_span_id: self.parent_span_id,
+            ..Head::of(record, self.span_id, self.start_us.min(end_us), end_us)
+        };
+        put_span(out, &head, |out| {
+            put_head(out, NAME, "Jotai State Update: ".len() + record.key.len());
+            out.extend_from_slice(b"Jotai State Update: ");
+            out.extend_from_slice(record.key.as_bytes());
+            put_varint(out, KIND, SpanKind::Client as u64);
+            put_update(out, record);
+            if let Some(value) = &self.value {
+                text(out, "atomwire.value", &String::from_utf8_lossy(value));
+            }
+            match self.omitted {
+                Some(Omitted::Value) => text(out, "atomwire.value.omitted", "not_serializable"),
+                Some(Omitted::Parts) => text(out, "atomwire.value.omitted", "parts"),
+                None => {}
+            }
+            for (key, value) in &self.attributes {
+                text(out, key, value);
+            }
+            if let Some((kind, message)) = &self.error {
+                put_error(out, kind, message);
+            }
+        });
     }
 }
 
-fn producer_span(record: &Record) -> Span {
-    Span {
-        name: format!("send {}", record.topic),
-        kind: SpanKind::Producer.into(),
-        parent_span_id: record.server_span_id.to_vec(),
-        flags: u32::from(record.flags.to_u8()) | PARENT_IS_LOCAL,
-        start_time_unix_nano: record.sending_us * 1000,
-        end_time_unix_nano: record.published_us * 1000,
-        attributes: vec![
-            text("messaging.system", "zeromq"),
-            text("messaging.destination.name", &record.topic),
-            text("messaging.operation.name", "send"),
-            text("messaging.operation.type", "send"),
-            int("atomwire.relay.seq", record.relay_seq),
-        ],
-        ..span(record, record.producer_span_id)
+/// Appends a trace of its own: nobody knows any more which traces the updates were to be part of.
+pub(super) fn put_lost(out: &mut Vec<u8>, session: &str, losses: &Losses, range: &Range, reported_us: u64) {
+    let head = Head {
+        // W3C forbids zero.
+        trace_id: fastrand::u128(1..).to_be_bytes(),
+        span_id: fastrand::u64(1..).to_be_bytes(),
+        parent_span_id: None,
+        tracestate: "",
+        flags: u32::from((TraceFlags::SAMPLED | context::RANDOM).to_u8()) | PARENT_IS_LOCAL,
+        start_us: reported_us,
+        end_us: reported_us,
+    };
+    put_span(out, &head, |out| {
+        put_name(out, "Jotai State Updates lost", SpanKind::Internal);
+        text(out, "atomwire.session.id", session);
+        int(out, "atomwire.lost.first", range.first);
+        int(out, "atomwire.lost.last", range.last);
+        text(out, "atomwire.lost.reason", range.reason);
+        text(out, "atomwire.lost.place", losses.place);
+        put_error(out, range.reason, range.reason);
+    });
+}
+
+/// Appends one attribute, as `tag`.
+pub(super) fn put_text(out: &mut Vec<u8>, tag: u8, key: &str, value: &str) {
+    put_attribute(out, tag, key, field_len(value.len()));
+    put(out, STRING_VALUE, value.as_bytes());
+}
+
+fn text(out: &mut Vec<u8>, key: &str, value: &str) {
+    put_text(out, ATTRIBUTES, key, value);
+}
+
+fn int(out: &mut Vec<u8>, key: &str, value: u64) {
+    let value = value.min(i64::MAX as u64);
+    put_attribute(out, ATTRIBUTES, key, 1 + encoded_len_varint(value));
+    out.push(INT_VALUE);
+    encode_varint(value, out);
+}
+
+/// Appends what stands before a value of `len` bytes.
+fn put_attribute(out: &mut Vec<u8>, tag: u8, key: &str, len: usize) {
+    put_head(out, tag, field_len(key.len()) + field_len(len));
+    put(out, KEY, key.as_bytes());
+    put_head(out, VALUE, len);
+}
+
+/// Appends a span, of which `write` writes name, kind, attributes and status.
+fn put_span(out: &mut Vec<u8>, head: &Head<'_>, write: impl FnOnce(&mut Vec<u8>)) {
+    put_message(out, SPANS, |out| {
+        put(out, TRACE_ID, &head.trace_id);
+        put(out, SPAN_ID, &head.span_id);
+        if !head.tracestate.is_empty() {
+            put(out, TRACE_STATE, head.tracestate.as_bytes());
+        }
+        if let Some(parent) = &head.parent_span_id {
+            put(out, PARENT_SPAN_ID, parent);
+        }
+        out.extend_from_slice(&FLAGS);
+        out.extend_from_slice(&head.flags.to_le_bytes());
+        put_fixed64(out, START_TIME_UNIX_NANO, head.start_us * 1000);
+        put_fixed64(out, END_TIME_UNIX_NANO, head.end_us * 1000);
+        write(out);
+    });
+}
+
+fn put_name(out: &mut Vec<u8>, name: &str, kind: SpanKind) {
+    put(out, NAME, name.as_bytes());
+    put_varint(out, KIND, kind as u64);
+}
+
+/// Where a server listens; all addresses at once are none that anybody could be told.
+fn put_server(out: &mut Vec<u8>, address: &str, port: Option<u16>) {
+    if !matches!(address, "*" | "0.0.0.0" | "::") {
+        text(out, "server.address", address);
+        if let Some(port) = port {
+            int(out, "server.port", port.into());
+        }
     }
 }
 
-fn span(record: &Record, span_id: [u8; 8]) -> Span {
-    Span {
-        trace_id: record.trace_id.to_vec(),
-        span_id: span_id.to_vec(),
-        trace_state: record.tracestate.clone(),
-        ..Span::default()
-    }
+fn put_update(out: &mut Vec<u8>, record: &Record) {
+    text(out, "atomwire.key", &record.key);
+    text(out, "atomwire.session.id", &record.session);
+    int(out, "atomwire.seq", record.seq);
 }
 
-fn spans_of(resource: Resource, scope: &str, spans: Vec<Span>) -> ResourceSpans {
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    let scope = InstrumentationScope { name: scope.to_owned(), version, ..InstrumentationScope::default() };
-    ResourceSpans {
-        resource: Some(resource),
-        scope_spans: vec![ScopeSpans { scope: Some(scope), spans, schema_url: SCHEMA_URL.to_owned() }],
-        schema_url: SCHEMA_URL.to_owned(),
-    }
+/// `{session}/{seq}`: what tells one update from all others.
+fn put_message_id(out: &mut Vec<u8>, record: &Record) {
+    let digits = record.seq.checked_ilog10().unwrap_or(0) as usize + 1;
+    let len = record.session.len() + 1 + digits;
+    put_attribute(out, ATTRIBUTES, "messaging.message.id", field_len(len));
+    put_head(out, STRING_VALUE, len);
+    // Writing into a Vec cannot fail.
+    let _ = write!(out, "{}/{}", record.session, record.seq);
 }
 
-fn resource_of(attributes: &[(String, String)]) -> Resource {
-    let attributes = attributes.iter().map(|(key, value)| text(key, value)).collect();
-    Resource { attributes, ..Resource::default() }
-}
-
-fn text(key: &str, value: &str) -> KeyValue {
-    attribute(key, Value::StringValue(value.to_owned()))
-}
-
-fn int(key: &str, value: u64) -> KeyValue {
-    attribute(key, Value::IntValue(i64::try_from(value).unwrap_or(i64::MAX)))
-}
-
-fn attribute(key: &str, value: Value) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
+/// "Recording errors on spans" in the semantic conventions.
+fn put_error(out: &mut Vec<u8>, kind: &str, message: &str) {
+    text(out, "error.type", kind);
+    put_message(out, STATUS, |out| {
+        put(out, MESSAGE, message.as_bytes());
+        put_varint(out, CODE, StatusCode::Error as u64);
+    });
 }

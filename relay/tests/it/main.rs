@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bus_contract;
+mod export;
 mod hostile;
 mod ledger;
 mod operations;

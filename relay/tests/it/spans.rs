@@ -1,20 +1,17 @@
 //! The trace flow: "Shape of a trace" in ARCHITECTURE.md, by OTLP.
 
+use crate::export::{foreign, span};
 use crate::sessions::batch;
 use crate::support::{
-    Collector, Message, Plain, Raw, Received, Relay, Session, Setup, Subscriber, get, hello, hex, now_us,
+    Collector, Plain, Raw, Received, Relay, Session, Setup, Subscriber, body, get, hello, hex, now_us, post,
 };
 use atomwire_wire::emitter::{Key, NewUpdate};
 use atomwire_wire::proto::client_frame::Frame;
-use atomwire_wire::proto::{Attribute, Hello, LostRange, Omitted, OtlpSpans};
+use atomwire_wire::proto::{Attribute, Batch, Hello, LostRange, Omitted, OtlpSpans};
 use atomwire_wire::{LostReason, ParentContext};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
-use prost::Message as _;
 use serde_json::json;
-use tokio::net::TcpListener;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
@@ -38,6 +35,13 @@ fn attributes<const N: usize>(received: &Received, expected: [(&str, &str); N]) 
 
 fn plain(flags: &str) -> String {
     json!({ "key": "n", "value": 1, "traceparent": format!("00-{TRACE}-{PARENT}-{flags}") }).to_string()
+}
+
+/// A batch that reports `count` losses, for reasons that differ, so that each stays a range.
+fn losing(first: u64, count: u64) -> Frame {
+    let reason = |seq: u64| [LostReason::QueueFull, LostReason::PageClosed][seq as usize % 2];
+    let range = |seq: u64| LostRange { first: seq, last: seq, reason: reason(seq) as i32 };
+    Frame::Batch(Batch { lost: (first..first + count).map(range).collect(), ..Batch::default() })
 }
 
 #[tokio::test]
@@ -73,9 +77,18 @@ async fn an_update_of_an_emitter_is_three_spans() {
     assert_eq!(producer.span.flags, SAMPLED_AND_RANDOM | LOCAL);
 
     assert_eq!(client.resource["service.name"], "shop");
-    for relay in [server, producer] {
-        assert_eq!(relay.resource["service.name"], "atomwire-relay");
-        assert_eq!(relay.resource["service.version"], env!("CARGO_PKG_VERSION"));
+    let version = env!("CARGO_PKG_VERSION");
+    for own in [server, producer] {
+        for (key, value) in [
+            ("service.name", "atomwire-relay"),
+            ("service.version", version),
+            ("service.instance.id", &relay.id),
+            ("telemetry.sdk.name", "atomwire"),
+            ("telemetry.sdk.language", "rust"),
+            ("telemetry.sdk.version", version),
+        ] {
+            assert_eq!(own.resource[key], value);
+        }
     }
     let common = [("atomwire.key", "cart"), ("atomwire.session.id", &"01".repeat(16)), ("atomwire.seq", "0")];
     attributes(client, common);
@@ -84,6 +97,13 @@ async fn an_update_of_an_emitter_is_three_spans() {
     let operation = [("messaging.operation.name", "send"), ("messaging.operation.type", "send")];
     attributes(producer, [("messaging.system", "zeromq"), topic, ("atomwire.relay.seq", "0")]);
     attributes(producer, operation);
+    attributes(producer, [("messaging.message.id", &format!("{}/0", "01".repeat(16)))]);
+    assert!(!producer.attributes.contains_key("messaging.destination.template"));
+    let port = relay.listen.port().to_string();
+    let listens = [("network.protocol.name", "websocket"), ("server.address", "127.0.0.1")];
+    attributes(server, listens);
+    attributes(server, [("server.port", port.as_str())]);
+    attributes(producer, [("server.address", "127.0.0.1")]);
     assert!(server.attributes["atomwire.transit_us"].parse::<u64>().is_ok());
     assert!(!client.attributes.contains_key("atomwire.value"), "values are data");
 
@@ -164,45 +184,6 @@ async fn a_plain_update_continues_its_parent() {
 }
 
 #[tokio::test]
-async fn by_http_with_everything_that_variables_say() {
-    let collector = Collector::start().await;
-    let relay = Setup::new()
-        .env("OTEL_TRACES_EXPORTER", "otlp")
-        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{}/", collector.http))
-        .env("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=sushi, authorization=Basic%20abc")
-        .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
-        .env("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=a%20test,service.name=ignored")
-        .env("OTEL_SERVICE_NAME", "my-relay")
-        .start()
-        .await;
-    Plain::connect(&relay).await.send(plain("03")).await;
-    for received in collector.spans(2).await {
-        assert_eq!(received.resource["service.name"], "my-relay");
-        assert_eq!(received.resource["deployment.environment.name"], "a test");
-        assert_eq!(received.headers["x-tenant"], "sushi");
-        assert_eq!(received.headers["authorization"], "Basic abc");
-        assert_eq!(received.headers["content-encoding"], "gzip");
-    }
-}
-
-#[tokio::test]
-async fn by_grpc_with_headers_and_gzip() {
-    let collector = Collector::start().await;
-    let relay = Setup::new()
-        .exporting_to(&collector)
-        .env("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-tenant=sushi")
-        .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
-        .start()
-        .await;
-    Plain::connect(&relay).await.send(plain("03")).await;
-    for received in collector.spans(2).await {
-        assert_eq!(received.headers["x-tenant"], "sushi");
-        assert_eq!(received.headers["grpc-encoding"], "gzip");
-    }
-}
-
-#[tokio::test]
 async fn the_sampler_decides_where_no_parent_does() {
     let collector = Collector::start().await;
     let relay = Setup::new()
@@ -227,97 +208,6 @@ async fn the_sampler_decides_where_no_parent_does() {
 }
 
 #[tokio::test]
-async fn a_collector_that_stumbles_gets_everything_once() {
-    let collector = Collector::start().await;
-    for protocol in ["grpc", "http/protobuf"] {
-        let before = collector.spans(0).await.len();
-        collector.fail(2);
-        let http = format!("http://{}/v1/traces", collector.http);
-        let grpc = format!("http://{}", collector.grpc);
-        let relay = Setup::new()
-            .env("OTEL_TRACES_EXPORTER", "otlp")
-            .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
-            .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", if protocol == "grpc" { &grpc } else { &http })
-            .start()
-            .await;
-        Plain::connect(&relay).await.send(plain("03")).await;
-        relay.reaches("spans_exported_total", 2).await;
-        assert_eq!(collector.spans(0).await.len() - before, 2);
-    }
-}
-
-#[tokio::test]
-async fn what_piled_up_is_sent_in_requests_that_a_collector_takes() {
-    let collector = Collector::start().await;
-    // Until then everything waits, and what waits is sent in requests as large as they get.
-    collector.fail(3);
-    let relay = Setup::new().exporting_to(&collector).start().await;
-    let mut session = Session::connected(&relay, 1).await;
-    for _ in 0..12_000 {
-        session.write("a-key-of-some-length", "1");
-    }
-    session.settled().await;
-    relay.settles("spans_exported_total", |spans| spans == 36_000).await;
-    assert_eq!(collector.spans(36_000).await.len(), 36_000);
-}
-
-#[tokio::test]
-async fn without_a_collector_updates_flow_and_spans_are_counted() {
-    // A port where nobody listens.
-    let nowhere = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let relay = Setup::new()
-        .env("OTEL_TRACES_EXPORTER", "otlp")
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{nowhere}"))
-        .start()
-        .await;
-    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
-    let mut session = Session::connected(&relay, 1).await;
-    // More than the exporter keeps for later: 32 MiB.
-    for round in 0..50 {
-        for _ in 0..1000 {
-            session.write("n", "1");
-        }
-        session.settled().await;
-        assert!(bus.take(1000).await.iter().map(Message::seq).eq(round * 1000..(round + 1) * 1000));
-    }
-    relay.reaches(r#"spans_dropped_total{reason="queue_full"}"#, 1).await;
-    assert_eq!(relay.log().matches("spans cannot be exported").count(), 1, "{}", relay.log());
-    relay.balances().await;
-}
-
-#[tokio::test]
-async fn a_collector_that_refuses_is_not_asked_again() {
-    let collector = Collector::start().await;
-    let relay = Setup::new()
-        .env("OTEL_TRACES_EXPORTER", "otlp")
-        .env("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
-        .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &format!("http://{}/nowhere", collector.http))
-        .start()
-        .await;
-    Plain::connect(&relay).await.send(plain("03")).await;
-    relay.reaches(r#"spans_dropped_total{reason="refused"}"#, 2).await;
-    assert!(relay.log().contains("404"), "{}", relay.log());
-    assert!(collector.is_empty());
-}
-
-#[tokio::test]
-async fn spans_of_other_instrumentations_are_passed_on() {
-    let collector = Collector::start().await;
-    let relay = Setup::new().exporting_to(&collector).start().await;
-    let span =
-        Span { trace_id: vec![1; 16], span_id: vec![2; 8], name: "GET /menu".into(), ..Span::default() };
-    let scope_spans = vec![ScopeSpans { spans: vec![span.clone()], ..ScopeSpans::default() }];
-    let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
-    let request = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
-    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
-    for bytes in [vec![], request] {
-        raw.send(Frame::OtlpSpans(OtlpSpans { export_trace_service_request: bytes.into() })).await;
-    }
-    assert_eq!(collector.spans(1).await[0].span, span);
-    relay.settles("spans_exported_total", |spans| spans == 1).await;
-}
-
-#[tokio::test]
 async fn the_trace_view_shows_what_the_relay_exports() {
     let relay = Setup::new().dev().start().await;
     let mut session = Session::connected(&relay, 1).await;
@@ -336,9 +226,54 @@ async fn the_trace_view_shows_what_the_relay_exports() {
 }
 
 #[tokio::test]
-async fn every_loss_is_a_span_whatever_the_sampler_says() {
+async fn a_key_in_the_topic_stays_out_of_the_spans_name() {
     let collector = Collector::start().await;
-    let relay = Setup::new().exporting_to(&collector).env("OTEL_TRACES_SAMPLER", "always_off").start().await;
+    let relay = Setup::new().exporting_to(&collector).flags(&["--topic=atoms.{key}"]).start().await;
+    Plain::connect(&relay).await.send(plain("01")).await;
+    let spans = collector.spans(2).await;
+    let producer = of_kind(&spans, SpanKind::Producer);
+    assert_eq!(producer.span.name, "send atoms.{key}");
+    let topics =
+        [("messaging.destination.template", "atoms.{key}"), ("messaging.destination.name", "atoms.n")];
+    attributes(producer, topics);
+}
+
+#[tokio::test]
+async fn what_came_by_a_request_came_by_http() {
+    let collector = Collector::start().await;
+    let relay = Setup::new().exporting_to(&collector).start().await;
+    let request = body(vec![Frame::Hello(hello(1)), batch(0, 1)]);
+    post(relay.listen, "/v1/batch", &request).await;
+    let spans = collector.spans(3).await;
+    attributes(of_kind(&spans, SpanKind::Server), [("network.protocol.name", "http")]);
+}
+
+#[tokio::test]
+async fn a_page_without_a_name_is_an_unknown_service() {
+    let collector = Collector::start().await;
+    let relay = Setup::new().exporting_to(&collector).start().await;
+    let nameless = Attribute { key: "service.name".into(), value: String::new() };
+    for (id, resource) in [(1, vec![]), (2, vec![nameless])] {
+        let (mut raw, _) = Raw::welcomed_with(&relay, Hello { resource, ..hello(id) }).await;
+        raw.send(batch(0, 1)).await;
+    }
+    let spans = collector.spans(6).await;
+    let pages: Vec<_> = spans.iter().filter(|it| it.span.kind() == SpanKind::Client).collect();
+    assert_eq!(pages.len(), 2);
+    for page in pages {
+        assert_eq!(page.resource["service.name"], "unknown_service:browser");
+    }
+}
+
+#[tokio::test]
+async fn every_loss_is_a_span_whatever_the_ratio_says() {
+    let collector = Collector::start().await;
+    let relay = Setup::new()
+        .exporting_to(&collector)
+        .env("OTEL_TRACES_SAMPLER", "traceidratio")
+        .env("OTEL_TRACES_SAMPLER_ARG", "0.000001")
+        .start()
+        .await;
     let resource = vec![Attribute { key: "service.name".into(), value: "shop".into() }];
     let (mut raw, _) = Raw::welcomed_with(&relay, Hello { resource, ..hello(1) }).await;
     let Frame::Batch(mut it) = batch(0, 3) else { unreachable!() };
@@ -373,4 +308,36 @@ async fn every_loss_is_a_span_whatever_the_sampler_says() {
     }
     assert_ne!(spans[0].span.trace_id, spans[1].span.trace_id, "each is a trace of its own");
     relay.settles("spans_exported_total", |spans| spans == 3).await;
+}
+
+#[tokio::test]
+async fn always_off_is_off_for_losses_too() {
+    let collector = Collector::start().await;
+    let relay = Setup::new().exporting_to(&collector).env("OTEL_TRACES_SAMPLER", "always_off").start().await;
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    raw.send(losing(0, 1)).await;
+    raw.acknowledgement().await;
+    // It goes the same way, later.
+    raw.send(Frame::OtlpSpans(OtlpSpans { export_trace_service_request: foreign(vec![span(1)]) })).await;
+    assert_eq!(collector.spans(1).await[0].span.name, "GET /menu");
+    relay.settles("spans_exported_total", |spans| spans == 1).await;
+}
+
+#[tokio::test]
+async fn a_session_that_loses_much_does_not_flood_the_collector() {
+    let collector = Collector::start().await;
+    let relay = Setup::new().exporting_to(&collector).start().await;
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    raw.send(losing(0, 200)).await;
+    raw.acknowledgement().await;
+    let (mut other, _) = Raw::welcomed(&relay, 2).await;
+    other.send(losing(0, 2)).await;
+    other.acknowledgement().await;
+    let limited = r#"spans_dropped_total{reason="limited"}"#;
+    relay.reaches(limited, 184).await;
+    let spans = collector.spans(18).await;
+    let of =
+        |id: &str| spans.iter().filter(|it| it.attributes["atomwire.session.id"] == id.repeat(16)).count();
+    assert_eq!((of("01"), of("02")), (16, 2));
+    assert_eq!(relay.metric(limited).await, 184);
 }

@@ -1,6 +1,7 @@
 //! What the tests share: a relay, and its peers. Only this room knows flags, addresses and frames.
 
 mod collector;
+mod conventions;
 mod http;
 mod plain;
 mod process;
@@ -8,7 +9,7 @@ mod raw;
 mod session;
 mod subscriber;
 
-pub(crate) use collector::{Collector, Received};
+pub(crate) use collector::{Collector, Received, RetryAfter};
 pub(crate) use http::{get, post, post_many, request};
 pub(crate) use plain::Plain;
 pub(crate) use process::{Relay, Setup};
