@@ -109,10 +109,11 @@ async fn run(mut settings: Settings) -> Result<(), String> {
         token: settings.token,
         dev: dev.is_some(),
         draining: CancellationToken::new(),
+        cut: CancellationToken::new(),
         connections: Arc::new(Semaphore::new(CONNECTIONS)),
         tasks: TaskTracker::new(),
     });
-    relay.tasks.spawn(relay::forget(Arc::clone(&relay)));
+    relay.spawn(relay::forget(Arc::clone(&relay)));
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     tracing::info!(
         listen = %address,

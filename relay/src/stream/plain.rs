@@ -145,7 +145,11 @@ impl Plain {
                     let message = "binary messages need the subprotocol atomwire.v1".to_owned();
                     wrongs.push(Wrong { field: "message", limit: None, message });
                 }
-                Ok(Frame::Close(_)) => end = Some((CloseCode::Normal, String::new())),
+                Ok(Frame::Close(_)) => {
+                    // Nothing may follow a close but its answer.
+                    wrongs.clear();
+                    end = Some((CloseCode::Normal, String::new()));
+                }
                 Ok(_) => {}
                 Err((code, reason)) => {
                     if code == CloseCode::Size {
