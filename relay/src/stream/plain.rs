@@ -185,15 +185,23 @@ impl Plain {
     }
 
     fn message(&mut self, text: &str, received_us: u64) -> Result<Message, Wrong> {
-        let update: Update<'_> = serde_json::from_str(text).map_err(|error| Wrong {
-            field: "message",
-            limit: None,
-            message: format!("not {{\"key\", \"value\", \"traceparent\"}}: {error}"),
-        })?;
+        let wrong = |why: String| {
+            let message = format!("not {{\"key\", \"value\", \"traceparent\"}}: {why}");
+            Wrong { field: "message", limit: None, message }
+        };
+        // serde takes an array for a struct as well.
+        if !text.trim_start().starts_with('{') {
+            return Err(wrong("an update is an object".into()));
+        }
+        let update: Update<'_> = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
         if !(1..=limits::KEY_BYTES).contains(&update.key.len()) {
             let message =
                 format!("key has {} bytes, it must have 1 to {}", update.key.len(), limits::KEY_BYTES);
             return Err(Wrong { field: "key", limit: Some(limits::KEY_BYTES), message });
+        }
+        if update.key.contains('\0') {
+            let message = "key holds U+0000, which no text in PostgreSQL can".to_owned();
+            return Err(Wrong { field: "key", limit: None, message });
         }
         let value = Bytes::copy_from_slice(update.value.get().as_bytes());
         check_value(&value, limits::VALUE_BYTES).map_err(|wrong| Wrong {
@@ -203,8 +211,7 @@ impl Plain {
         })?;
         // Malformed is as absent: the trace starts anew here.
         let parent = update.traceparent.as_deref().and_then(context::parse);
-        let tracestate =
-            update.tracestate.filter(|text| parent.is_some() && text.len() <= limits::TRACESTATE_BYTES);
+        let tracestate = update.tracestate.filter(|_| parent.is_some());
         let tracestate = tracestate.map_or_else(String::new, |text| context::parse_state(&text));
         let trace_id = parent.map_or_else(|| fastrand::u128(1..).to_be_bytes(), |it| it.trace_id.to_bytes());
         let spans = &self.relay.spans;
