@@ -80,7 +80,7 @@ enum Contract {
 async fn upgrade(State(relay): State<Arc<Relay>>, mut request: Request) -> Response {
     let (contract, accept) = match handshake(&request) {
         Ok(asked) => asked,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refused(refusal),
     };
     if contract == Contract::Plain && !relay.admits(bearer(request.headers())) {
         let message = "authorization must be the bearer token that this relay asks for\n";
@@ -114,26 +114,27 @@ async fn upgrade(State(relay): State<Arc<Relay>>, mut request: Request) -> Respo
 }
 
 /// The opening handshake of RFC 6455, section 4.2.
-fn handshake(request: &Request) -> Result<(Contract, HeaderValue), Response> {
+fn handshake(request: &Request) -> Result<(Contract, HeaderValue), (StatusCode, String)> {
     let headers = request.headers();
     // HTTP/1.0 knows no upgrade, whatever its headers say (RFC 9110, section 7.8).
     let may = request.method() == Method::GET && request.version() >= Version::HTTP_11;
     let asks = lists(headers, header::UPGRADE, "websocket") && lists(headers, header::CONNECTION, "upgrade");
     if !may || !asks {
-        return Err(upgrade_required("connect by WebSocket; see /health, /ready and /metrics"));
+        let message = "atomwire-relay: connect by WebSocket; see /health, /ready and /metrics\n";
+        return Err((StatusCode::UPGRADE_REQUIRED, message.into()));
     }
     if !lists(headers, header::SEC_WEBSOCKET_VERSION, "13") {
-        return Err(upgrade_required("sec-websocket-version must be 13"));
+        return Err((StatusCode::UPGRADE_REQUIRED, "sec-websocket-version must be 13\n".into()));
     }
-    let refused = |message: String| Err((StatusCode::BAD_REQUEST, message).into_response());
+    let refuse = |message: String| Err((StatusCode::BAD_REQUEST, message));
     let key = headers.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
     if !is_nonce(key) {
-        return refused("sec-websocket-key must be 16 bytes in base64\n".into());
+        return refuse("sec-websocket-key must be 16 bytes in base64\n".into());
     }
     let contract = if lists(headers, header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
         Contract::Binary
     } else if headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
-        return refused(format!(
+        return refuse(format!(
             "sec-websocket-protocol must be {SUBPROTOCOL}, or absent for JSON messages\n"
         ));
     } else {
@@ -143,14 +144,18 @@ fn handshake(request: &Request) -> Result<(Contract, HeaderValue), Response> {
     Ok((contract, accept.unwrap_or_else(|error| unreachable!("base64 in a header: {error}"))))
 }
 
-/// 426 names what it asks for (RFC 9110, section 15.5.22; for the version RFC 6455, section 4.4).
-fn upgrade_required(why: &str) -> Response {
+/// The answer to a handshake that is refused: 426 names what it asks for (RFC 9110, section 15.5.22; for the version
+/// RFC 6455, section 4.4).
+fn refused(refusal: (StatusCode, String)) -> Response {
+    if refusal.0 != StatusCode::UPGRADE_REQUIRED {
+        return refusal.into_response();
+    }
     let headers = [
         (header::CONNECTION, "upgrade"),
         (header::UPGRADE, "websocket"),
         (header::SEC_WEBSOCKET_VERSION, "13"),
     ];
-    (StatusCode::UPGRADE_REQUIRED, headers, format!("atomwire-relay: {why}\n")).into_response()
+    (headers, refusal).into_response()
 }
 
 /// Whether `key` has the form of 16 bytes in base64 (RFC 6455, section 4.1).

@@ -3,6 +3,7 @@
 mod binary;
 mod intake;
 mod plain;
+mod reports;
 mod request;
 
 pub(crate) use binary::serve as serve_binary;

@@ -81,7 +81,7 @@ async fn open(relay: &Arc<Relay>, socket: &mut Socket, arrival: Arrival) -> Resu
         () = relay.draining.cancelled() => return Err(End::Draining),
         claimed = Claimed::new(relay, &hello, arrival) => claimed?,
     };
-    let (intake, welcome) = claimed.open(Arc::clone(relay)).await;
+    let (intake, welcome) = claimed.open(Arc::clone(relay));
     if let Err(end) = send(socket, Some(welcome)).await {
         intake.close().await;
         return Err(end);
@@ -102,6 +102,7 @@ async fn run(relay: &Relay, socket: &mut Socket, intake: &mut Intake) -> End {
     let (replaced, borrowed) = (intake.claim.replaced.clone(), intake.claim.borrowed.clone());
     let mut heard = Instant::now();
     loop {
+        let report_at = intake.report_at();
         let step = tokio::select! {
             biased;
             () = replaced.cancelled() => return End::Replaced,
@@ -109,6 +110,10 @@ async fn run(relay: &Relay, socket: &mut Socket, intake: &mut Intake) -> End {
             () = relay.draining.cancelled() => return End::Draining,
             // Acknowledgements before new work: they are what lets the client forget.
             ack = intake.ack() => send(socket, ack).await,
+            () = sleep_until(report_at.unwrap_or(heard)), if report_at.is_some() => {
+                intake.report().await;
+                Ok(())
+            }
             frame = frame(socket) => {
                 heard = Instant::now();
                 match frame {

@@ -1,5 +1,6 @@
 //! What the relay does with a session's frames, whatever brought them.
 
+use super::reports::Reports;
 use super::{flags, span_id};
 use crate::bus::{Job, Message, Origin, Settled};
 use crate::clock;
@@ -18,6 +19,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::Instant;
 
 /// The largest `OtlpSpans`: what browsers allow a page in its last request. prost's structs may take a
 /// hundred times as much for a hostile one.
@@ -61,6 +63,11 @@ pub(super) struct Intake {
     pub(super) claim: Claim,
     origin: Origin,
     settled: UnboundedReceiver<Settled>,
+    /// Where the session starts on this relay's books, once it says anything there.
+    start: Option<u64>,
+    reports: Reports,
+    /// Every number below was taken in.
+    end: u64,
     ended: bool,
 }
 
@@ -87,20 +94,19 @@ impl Claimed {
     }
 
     /// Begins to take the session's frames in; the answer is the `Welcome` to send, too.
-    pub(super) async fn open(mut self, relay: Arc<Relay>) -> (Intake, Bytes) {
+    pub(super) fn open(mut self, relay: Arc<Relay>) -> (Intake, Bytes) {
         let (sender, settled) = unbounded_channel();
         let origin = Origin {
             session: message::hex(&self.claim.id).into(),
             resource: self.hello.resource.into(),
             settled: sender,
         };
-        if let Some(next_seq) = self.claim.starts_at {
-            relay.publish_notes(vec![message::start(&origin.session, next_seq, &relay.id)]).await;
-        }
+        let reports = Reports::new(self.claim.paid_until);
+        let (start, end) = (self.claim.starts_at, self.ledger.accepted());
         // Only now: the answer says when it was sent.
         let welcome = self.session.attach(self.ledger, clock::now_us());
         let (session, claim) = (self.session, self.claim);
-        (Intake { relay, session, claim, origin, settled, ended: false }, welcome)
+        (Intake { relay, session, claim, origin, settled, start, reports, end, ended: false }, welcome)
     }
 }
 
@@ -136,8 +142,23 @@ impl Intake {
         self.session.ack(clock::now_us())
     }
 
+    /// When [`Intake::report`] is to be called; none while there is nothing to report.
+    pub(super) fn report_at(&self) -> Option<Instant> {
+        self.reports.first().map(|_| self.reports.due())
+    }
+
+    /// Tells the bus of all losses that it was not told of yet.
+    pub(super) async fn report(&mut self) {
+        let notes = self.notes();
+        let settle = Some((self.origin.clone(), self.end));
+        self.relay.bus.publish(Job { notes, settle, ..Job::default() }).await;
+    }
+
     /// Waits until everything taken in is settled, and gives the `Ack` for it.
     pub(super) async fn drain(&mut self) -> Option<Bytes> {
+        if self.report_at().is_some() {
+            self.report().await;
+        }
         let mut last = None;
         while !self.session.is_settled() {
             last = self.ack().await.or(last);
@@ -148,7 +169,12 @@ impl Intake {
     /// Gives the session back. Everything taken in must be settled.
     pub(super) async fn close(mut self) {
         self.drain().await;
+        self.claim.paid_until = self.reports.paid_until();
         if let Some(ledger) = self.session.detach() {
+            if self.ended || !self.claim.is_silent(&ledger) {
+                let start = self.start();
+                self.relay.publish_notes(start.into_iter().collect()).await;
+            }
             let ended = self.relay.sessions.release(&self.claim, ledger, self.ended);
             self.relay.announce(&ended).await;
         }
@@ -159,28 +185,42 @@ impl Intake {
         let rejected: u64 = accepted.rejected.iter().map(RejectedRange::updates).sum();
         metrics.received.inc_by(accepted.updates.len() as u64 + rejected + accepted.duplicates);
         metrics.duplicates.inc_by(accepted.duplicates);
-        let mut notes = Vec::new();
-        if !accepted.lost.is_empty() {
-            let losses = Losses::of_browser(&accepted.lost);
-            metrics.count_lost_by_clients(&losses);
-            notes.push(self.announce(losses, now));
-        }
-        if !accepted.rejected.is_empty() {
-            let losses = Losses::of_relay(&accepted.rejected);
-            metrics.count_refused(&losses);
-            notes.push(self.announce(losses, now));
+        let lost = Losses::of_browser(&accepted.lost);
+        metrics.count_lost_by_clients(&lost);
+        let refused = Losses::of_relay(&accepted.rejected);
+        metrics.count_refused(&refused);
+        let at = Instant::now();
+        self.reports.add(lost, at);
+        self.reports.add(refused, at);
+        let new = accepted.end > self.end;
+        self.end = accepted.end;
+        let start = if new { self.start() } else { None };
+        let mut notes: Vec<_> = start.into_iter().collect();
+        if self.reports.due() <= at {
+            notes.extend(self.notes());
         }
         let clock_error = accepted.clock_error;
         let messages = accepted.updates.into_iter().map(|it| self.message(it, now, clock_error)).collect();
-        let settle = Some((self.origin.clone(), accepted.end));
+        // What was not told yet is not settled.
+        let end = self.reports.first().map_or(self.end, |first| first.min(self.end));
+        let settle = Some((self.origin.clone(), end));
         self.relay.bus.publish(Job { messages, notes, settle }).await;
     }
 
-    /// Makes the spans of `losses`; the answer is what to tell the bus.
-    fn announce(&self, losses: Losses, now: u64) -> Vec<u8> {
-        let note = message::lost(&self.origin.session, &losses, &self.relay.id);
-        self.relay.spans.lost(&self.origin.session, &self.origin.resource, losses, now);
-        note
+    /// What the bus is to be told of the session's start, once.
+    fn start(&mut self) -> Option<Vec<u8>> {
+        self.start.take().map(|next_seq| message::start(&self.origin.session, next_seq, &self.relay.id))
+    }
+
+    /// Makes the spans of what was lost and not told; the answer is what to tell the bus.
+    fn notes(&mut self) -> Vec<Vec<u8>> {
+        let Origin { session, resource, .. } = &self.origin;
+        let note = |losses: Losses| {
+            let note = message::lost(session, &losses, &self.relay.id);
+            self.relay.spans.lost(session, resource, losses, clock::now_us());
+            note
+        };
+        self.reports.take(Instant::now()).into_iter().map(note).collect()
     }
 
     fn message(&self, update: Update, received_us: u64, clock_error_us: u64) -> Message {

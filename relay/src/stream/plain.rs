@@ -82,8 +82,11 @@ pub(crate) async fn serve(relay: Arc<Relay>, mut socket: Socket) {
     while plain.on_the_bus > 0 {
         plain.wait().await;
     }
-    let note = message::end(&plain.origin.session, plain.next_seq, "closed", &plain.relay.id);
-    plain.relay.publish_notes(vec![note]).await;
+    // Who said nothing has nothing on the books to end.
+    if plain.next_seq > 0 {
+        let note = message::end(&plain.origin.session, plain.next_seq, "closed", &plain.relay.id);
+        plain.relay.publish_notes(vec![note]).await;
+    }
     if let Ok((code, reason)) = end {
         socket.close(code, &reason).await;
     }

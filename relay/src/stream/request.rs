@@ -23,7 +23,7 @@ pub(crate) async fn batch(relay: Arc<Relay>, mut body: Bytes) -> Vec<u8> {
 async fn take(relay: &Arc<Relay>, body: &mut Bytes, answer: &mut Vec<u8>) -> Result<(), Refusal> {
     let hello = next(body)?.ok_or(Violation::Order("the first frame must be hello"))?;
     let claimed = Claimed::new(relay, &hello, Arrival::Request).await?;
-    let (mut intake, welcome) = claimed.open(Arc::clone(relay)).await;
+    let (mut intake, welcome) = claimed.open(Arc::clone(relay));
     push(answer, &welcome);
     let taken = take_frames(&mut intake, body, answer).await;
     if let Some(ack) = intake.drain().await {

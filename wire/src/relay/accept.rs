@@ -278,7 +278,7 @@ fn fits_key(key: &str) -> bool {
     (1..=limits::KEY_BYTES).contains(&key.len()) && !key.contains('\0')
 }
 
-/// Without U+0000, which no text in PostgreSQL can hold: what failed is not lost for how it is called.
+/// Without U+0000, which no text in `PostgreSQL` can hold: what failed is not lost for how it is called.
 fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }

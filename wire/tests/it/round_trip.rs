@@ -89,10 +89,9 @@ fn check(seq: usize, update: &Update, write: &Write) {
         (update.start, update.duration),
         (write.start.min(NOW.saturating_sub(write.duration)), write.duration)
     );
-    let error = write
-        .error
-        .as_ref()
-        .map(|(kind, message)| (told(kind, limits::ERROR_TYPE_BYTES), told(message, limits::ATTRIBUTE_BYTES)));
+    let error = write.error.as_ref().map(|(kind, message)| {
+        (told(kind, limits::ERROR_TYPE_BYTES), told(message, limits::ATTRIBUTE_BYTES))
+    });
     assert_eq!(update.error, error);
     assert_eq!(update.parent, write.parent);
     assert_eq!(update.span_id, ids.span_id);
