@@ -6,7 +6,8 @@ use atomwire_wire::{SUBPROTOCOL, limits};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use std::sync::Arc;
@@ -35,10 +36,11 @@ pub(crate) fn router(relay: Arc<Relay>, extra: Option<Router>) -> Router {
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
         .with_state(relay);
-    match extra {
+    let router = match extra {
         Some(extra) => router.merge(extra),
         None => router,
-    }
+    };
+    router.layer(middleware::from_fn(host))
 }
 
 async fn ready(State(relay): State<Arc<Relay>>) -> (StatusCode, &'static str) {
@@ -61,7 +63,8 @@ async fn batch(State(relay): State<Arc<Relay>>, request: Request) -> Result<Resp
     let body = body.map_err(IntoResponse::into_response)?;
     // On a task of its own: when the page is gone, this future ends wherever it stands, and the session
     // would never be given back.
-    let answer = relay.tasks.spawn(stream::batch(Arc::clone(&relay), body)).await.unwrap_or_default();
+    let answer = relay.spawn(stream::batch(Arc::clone(&relay), body)).await;
+    let answer = answer.ok().flatten().ok_or_else(|| StatusCode::SERVICE_UNAVAILABLE.into_response())?;
     let headers =
         [(header::CONTENT_TYPE, "application/octet-stream"), (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
     Ok((headers, answer).into_response())
@@ -77,7 +80,7 @@ enum Contract {
 async fn upgrade(State(relay): State<Arc<Relay>>, mut request: Request) -> Response {
     let (contract, accept) = match handshake(&request) {
         Ok(asked) => asked,
-        Err(refusal) => return refusal.into_response(),
+        Err(refusal) => return refused(refusal),
     };
     if contract == Contract::Plain && !relay.admits(bearer(request.headers())) {
         let message = "authorization must be the bearer token that this relay asks for\n";
@@ -86,8 +89,7 @@ async fn upgrade(State(relay): State<Arc<Relay>>, mut request: Request) -> Respo
     let place = request.extensions().get::<Place>().cloned();
     let upgraded = hyper::upgrade::on(&mut request);
     let arrival = relay.sessions.socket();
-    let tasks = relay.tasks.clone();
-    tasks.spawn(async move {
+    Arc::clone(&relay).spawn(async move {
         let _place = place;
         if let Ok(upgraded) = upgraded.await {
             let metrics = Arc::clone(&relay.metrics);
@@ -114,18 +116,21 @@ async fn upgrade(State(relay): State<Arc<Relay>>, mut request: Request) -> Respo
 /// The opening handshake of RFC 6455, section 4.2.
 fn handshake(request: &Request) -> Result<(Contract, HeaderValue), (StatusCode, String)> {
     let headers = request.headers();
-    let upgrade = request.method() == Method::GET && lists(headers, header::UPGRADE, "websocket");
-    if !upgrade || !lists(headers, header::CONNECTION, "upgrade") {
+    // HTTP/1.0 knows no upgrade, whatever its headers say (RFC 9110, section 7.8).
+    let may = request.method() == Method::GET && request.version() >= Version::HTTP_11;
+    let asks = lists(headers, header::UPGRADE, "websocket") && lists(headers, header::CONNECTION, "upgrade");
+    if !may || !asks {
         let message = "atomwire-relay: connect by WebSocket; see /health, /ready and /metrics\n";
         return Err((StatusCode::UPGRADE_REQUIRED, message.into()));
     }
-    let refuse = |message: String| Err((StatusCode::BAD_REQUEST, message));
     if !lists(headers, header::SEC_WEBSOCKET_VERSION, "13") {
-        return refuse("sec-websocket-version must be 13\n".into());
+        return Err((StatusCode::UPGRADE_REQUIRED, "sec-websocket-version must be 13\n".into()));
     }
-    let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY) else {
-        return refuse("sec-websocket-key is missing\n".into());
-    };
+    let refuse = |message: String| Err((StatusCode::BAD_REQUEST, message));
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
+    if !is_nonce(key) {
+        return refuse("sec-websocket-key must be 16 bytes in base64\n".into());
+    }
     let contract = if lists(headers, header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
         Contract::Binary
     } else if headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
@@ -135,8 +140,37 @@ fn handshake(request: &Request) -> Result<(Contract, HeaderValue), (StatusCode, 
     } else {
         Contract::Plain
     };
-    let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()));
-    accept.map(|accept| (contract, accept)).or_else(|_| refuse("sec-websocket-key is not one\n".into()))
+    let accept = HeaderValue::from_str(&derive_accept_key(key));
+    Ok((contract, accept.unwrap_or_else(|error| unreachable!("base64 in a header: {error}"))))
+}
+
+/// The answer to a handshake that is refused: 426 names what it asks for (RFC 9110, section 15.5.22; for the version
+/// RFC 6455, section 4.4).
+fn refused(refusal: (StatusCode, String)) -> Response {
+    if refusal.0 != StatusCode::UPGRADE_REQUIRED {
+        return refusal.into_response();
+    }
+    let headers = [
+        (header::CONNECTION, "upgrade"),
+        (header::UPGRADE, "websocket"),
+        (header::SEC_WEBSOCKET_VERSION, "13"),
+    ];
+    (headers, refusal).into_response()
+}
+
+/// Whether `key` has the form of 16 bytes in base64 (RFC 6455, section 4.1).
+fn is_nonce(key: &[u8]) -> bool {
+    let digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    key.strip_suffix(b"==").is_some_and(|digits| digits.len() == 22 && digits.iter().all(digit))
+}
+
+/// Refuses what lacks a `Host`, or has several (RFC 9112, section 3.2).
+async fn host(request: Request, next: Next) -> Response {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && request.version() >= Version::HTTP_11) {
+        return (StatusCode::BAD_REQUEST, "a request has one host\n").into_response();
+    }
+    next.run(request).await
 }
 
 /// Whether a comma-separated header has `value` among its own, in any case.

@@ -9,7 +9,7 @@ use atomwire_wire::relay::RejectedRange;
 pub(crate) struct Losses {
     /// `browser`, which gave them up, or `relay`, which refused them.
     pub(crate) place: &'static str,
-    /// Ascending; never more than a batch can bring, which is 1,024.
+    /// Ascending.
     pub(crate) ranges: Vec<Range>,
 }
 

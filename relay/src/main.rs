@@ -110,10 +110,11 @@ async fn run(mut settings: Settings) -> Result<(), String> {
         token: settings.token,
         dev: dev.is_some(),
         draining: CancellationToken::new(),
+        cut: CancellationToken::new(),
         connections: Arc::new(Semaphore::new(CONNECTIONS)),
         tasks: TaskTracker::new(),
     });
-    relay.tasks.spawn(relay::forget(Arc::clone(&relay)));
+    relay.spawn(relay::forget(Arc::clone(&relay)));
     tracing::info!(
         listen = %address,
         bus = endpoints.bus,

@@ -7,6 +7,7 @@ use crate::sessions::{Ended, Sessions};
 use crate::trace::Spans;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,11 +27,21 @@ pub(crate) struct Relay {
     pub(crate) dev: bool,
     /// Cancelled when the relay begins to drain.
     pub(crate) draining: CancellationToken,
+    /// Cancelled when whoever is still there then has had time enough.
+    pub(crate) cut: CancellationToken,
     pub(crate) connections: Arc<Semaphore>,
     pub(crate) tasks: TaskTracker,
 }
 
 impl Relay {
+    /// Runs what a drain waits for. It may be cut off at any point where it waits; the answer is then none.
+    pub(crate) fn spawn<F>(&self, task: F) -> JoinHandle<Option<F::Output>>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.tasks.spawn(self.cut.clone().run_until_cancelled_owned(task))
+    }
+
     /// Tells the bus which sessions are over.
     pub(crate) fn announce(&self, ended: &[Ended]) {
         let note = |it: &Ended| message::end(&message::hex(&it.id), it.next_seq, it.reason, &self.id);

@@ -13,11 +13,16 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 
 /// How long a client may take to send a request's head, and to think of the next. Half a head does not hold
 /// up a drain (`shutdown::DEADLINE`).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a client may take no bytes at all of what is written to it, by either protocol: less than a drain
+/// takes, too.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The largest request head.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -38,7 +43,7 @@ pub(crate) async fn run(listener: TcpListener, relay: Arc<Relay>, extra: Option<
             Ok((stream, _)) => match Arc::clone(&relay.connections).try_acquire_owned() {
                 Ok(permit) => {
                     let place = Place(Arc::new(permit));
-                    relay.tasks.spawn(serve(stream, router.clone(), Arc::clone(&relay), place));
+                    relay.spawn(serve(stream, router.clone(), Arc::clone(&relay), place));
                 }
                 Err(_) => {
                     relay.metrics.bad_input("over_capacity").inc();
@@ -61,7 +66,10 @@ async fn serve(stream: TcpStream, router: Router, relay: Arc<Relay>, place: Plac
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
+    let stream = TokioIo::new(Box::pin(stream));
+    let mut connection = pin!(builder.serve_connection(stream, service).with_upgrades());
     tokio::select! {
         // A client's broken HTTP is the client's matter.
         _ = connection.as_mut() => return,

@@ -44,7 +44,15 @@ pub(crate) enum Arrival {
 #[derive(Debug)]
 struct State {
     held: HashMap<SessionId, Held>,
-    kept: LruCache<SessionId, (Ledger, Instant)>,
+    kept: LruCache<SessionId, Kept>,
+}
+
+/// A session without a connection.
+#[derive(Debug)]
+struct Kept {
+    ledger: Ledger,
+    since: Instant,
+    paid_until: Instant,
 }
 
 #[derive(Debug)]
@@ -66,6 +74,17 @@ pub(crate) struct Claim {
     pub(crate) borrowed: CancellationToken,
     /// Everything below this number is settled, and not by this relay: its client says so.
     pub(crate) starts_at: Option<u64>,
+    /// Until when it has paid for what it told of its losses (`stream/reports.rs`).
+    pub(crate) paid_until: Instant,
+    /// The relay had no ledger of it.
+    new: bool,
+}
+
+impl Claim {
+    /// Whether nothing came of the session by now: there is nothing to keep, or to say.
+    pub(crate) fn is_silent(&self, ledger: &Ledger) -> bool {
+        self.new && ledger.accepted() == self.starts_at.unwrap_or(0)
+    }
 }
 
 /// A session that is over.
@@ -133,11 +152,13 @@ impl Sessions {
             return Ok(Err(Arc::clone(&held.released)));
         }
         // Looked at where it is: a stranger must not make a ledger look used.
-        if let Some((ledger, _)) = state.kept.peek(&hello.session_id) {
-            ledger.check_seed(&hello.id_seed).map_err(|_| GoAwayReason::Unauthorized)?;
+        if let Some(kept) = state.kept.peek(&hello.session_id) {
+            kept.ledger.check_seed(&hello.id_seed).map_err(|_| GoAwayReason::Unauthorized)?;
         }
         let kept = state.kept.pop(&hello.session_id);
-        let mut ledger = kept.map_or_else(|| Ledger::new(hello.id_seed, 0), |(ledger, _)| ledger);
+        let new = kept.is_none();
+        let (mut ledger, paid_until) = kept
+            .map_or_else(|| (Ledger::new(hello.id_seed, 0), Instant::now()), |it| (it.ledger, it.paid_until));
         let known = ledger.accepted();
         let resumed = ledger.resume(&hello.id_seed, hello.first_unacked_seq);
         resumed.map_err(|_| GoAwayReason::Unauthorized)?;
@@ -147,6 +168,8 @@ impl Sessions {
             replaced: replaced.clone(),
             borrowed: borrowed.clone(),
             starts_at: Some(ledger.accepted()).filter(|next_seq| *next_seq > known),
+            paid_until,
+            new,
         };
         let (id_seed, released) = (hello.id_seed, Arc::new(Notify::new()));
         state.held.insert(hello.session_id, Held { id_seed, arrival, replaced, borrowed, released });
@@ -160,9 +183,11 @@ impl Sessions {
         let mut state = self.lock();
         let mut gone = Vec::new();
         if ended {
-            gone.push(Ended { id: claim.id, next_seq: ledger.settled(), reason: "closed" });
-        } else if let Some((id, (ledger, _))) = state.kept.push(claim.id, (ledger, Instant::now())) {
-            gone.push(forgotten(id, &ledger));
+            let next_seq = ledger.settled();
+            gone.extend((next_seq > 0).then_some(Ended { id: claim.id, next_seq, reason: "closed" }));
+        } else if !claim.is_silent(&ledger) {
+            let kept = Kept { ledger, since: Instant::now(), paid_until: claim.paid_until };
+            gone.extend(state.kept.push(claim.id, kept).map(|(id, kept)| forgotten(id, &kept.ledger)));
         }
         if let Some(held) = state.held.remove(&claim.id) {
             held.released.notify_waiters();
@@ -194,10 +219,10 @@ impl Sessions {
     }
 }
 
-fn expire(kept: &mut LruCache<SessionId, (Ledger, Instant)>) -> Vec<Ended> {
+fn expire(kept: &mut LruCache<SessionId, Kept>) -> Vec<Ended> {
     let mut gone = Vec::new();
-    while kept.peek_lru().is_some_and(|(_, (_, since))| since.elapsed() > KEPT_FOR) {
-        gone.extend(kept.pop_lru().map(|(id, (ledger, _))| forgotten(id, &ledger)));
+    while kept.peek_lru().is_some_and(|(_, it)| it.since.elapsed() > KEPT_FOR) {
+        gone.extend(kept.pop_lru().map(|(id, it)| forgotten(id, &it.ledger)));
     }
     gone
 }
@@ -224,7 +249,8 @@ mod tests {
             token: String::new(),
             first_unacked_seq: 7,
         };
-        let (claim, ledger) = sessions.claim(&hello, Arrival::Request).await.expect("nobody has it");
+        let (claim, mut ledger) = sessions.claim(&hello, Arrival::Request).await.expect("nobody has it");
+        ledger.resume(&hello.id_seed, 9).expect("its own");
         assert!(sessions.release(&claim, ledger, false).is_empty());
         let released = Instant::now();
         // A stranger's hello does not make it any younger.
@@ -232,7 +258,7 @@ mod tests {
         let stranger = Hello { id_seed: [2; 32], ..hello };
         sessions.claim(&stranger, Arrival::Request).await.expect_err("another's seed");
         let gone = timeout(2 * KEPT_FOR, sessions.outdated()).await.expect("within two hours");
-        assert_eq!(gone, [Ended { id: [1; 16], next_seq: 7, reason: "forgotten" }]);
+        assert_eq!(gone, [Ended { id: [1; 16], next_seq: 9, reason: "forgotten" }]);
         assert!((KEPT_FOR..=KEPT_FOR + 2 * TICK).contains(&released.elapsed()));
         assert_eq!(sessions.metrics.sessions.get(), 0);
     }

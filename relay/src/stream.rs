@@ -3,6 +3,7 @@
 mod binary;
 mod intake;
 mod plain;
+mod reports;
 mod request;
 
 pub(crate) use binary::serve as serve_binary;
@@ -17,8 +18,10 @@ use hyper_util::rt::TokioIo;
 use opentelemetry::trace::TraceFlags;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -35,7 +38,7 @@ const WRITE_BUFFER_MAX: usize = limits::REJECTED_RANGES * 56 + 1024;
 /// clients which do not read never hold one up.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a client may take to answer a goodbye.
+/// How long a client may take to answer a goodbye, and to close the connection.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The session that updates come from.
@@ -46,11 +49,7 @@ struct Origin {
 }
 
 /// A WebSocket, with bounded buffers and bounded patience.
-pub(crate) struct Socket {
-    stream: WebSocketStream<TokioIo<Upgraded>>,
-    /// A message beyond the limit came, and nobody has read it.
-    oversized: bool,
-}
+pub(crate) struct Socket(WebSocketStream<TokioIo<Upgraded>>);
 
 /// The other end is gone, or as good as gone.
 #[derive(Debug)]
@@ -64,17 +63,14 @@ impl Socket {
             .max_write_buffer_size(WRITE_BUFFER_MAX)
             .max_message_size(Some(limits::FRAME_BYTES))
             .max_frame_size(Some(limits::FRAME_BYTES));
-        let stream =
-            WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-        Self { stream, oversized: false }
+        Self(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await)
     }
 
     /// The next message; an error says what was wrong with it, in words for the client.
     async fn next(&mut self) -> Result<Message, (CloseCode, String)> {
-        match self.stream.next().await {
+        match self.0.next().await {
             Some(Ok(message)) => Ok(message),
             Some(Err(Error::Capacity(error))) => {
-                self.oversized = true;
                 let message = format!("{error}: the limit of a message is {} bytes", limits::FRAME_BYTES);
                 Err((CloseCode::Size, message))
             }
@@ -85,24 +81,28 @@ impl Socket {
     }
 
     async fn send(&mut self, message: Message) -> Result<(), Gone> {
-        match timeout(WRITE_TIMEOUT, self.stream.send(message)).await {
+        match timeout(WRITE_TIMEOUT, self.0.send(message)).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(Gone),
         }
     }
 
-    /// Says goodbye, and reads until the client has done so, too. The system resets a connection that is
+    /// Says goodbye, or answers the client's: tungstenite has its own code ready for it by then, or 1002 for
+    /// one that must not be sent (RFC 6455, sections 5.5.1 and 7.4), and lets nothing else out. Then closes its
+    /// own half first (section 7.1.1) and reads the client's to the end: the system resets a connection that is
     /// closed with something unread, and a reset overtakes what was said last.
     async fn close(&mut self, code: CloseCode, reason: &str) {
         // A close frame's reason has at most 123 bytes (RFC 6455, section 5.5).
         let reason = reason[..reason.floor_char_boundary(123)].to_owned();
         let frame = CloseFrame { code, reason: reason.into() };
         let goodbye = async {
-            self.stream.close(Some(frame)).await?;
-            while self.stream.next().await.transpose()?.is_some() {}
-            if self.oversized {
-                tokio::io::copy(self.stream.get_mut(), &mut tokio::io::sink()).await?;
+            match self.0.close(Some(frame)).await {
+                Err(Error::Protocol(ProtocolError::SendAfterClosing)) => self.0.flush().await?,
+                said => said?,
             }
+            while self.0.next().await.is_some_and(|received| received.is_ok()) {}
+            self.0.get_mut().shutdown().await?;
+            tokio::io::copy(self.0.get_mut(), &mut tokio::io::sink()).await?;
             Ok::<_, Error>(())
         };
         // Whoever is gone, or says nothing, is not waited for.

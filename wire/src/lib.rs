@@ -46,7 +46,7 @@ pub struct ParentContext {
     pub flags: u8,
     /// The parent is a span of this same session, so that sampling is the relay's to decide.
     pub local: bool,
-    /// W3C tracestate, empty where there is none.
+    /// W3C tracestate as it came, unchecked; empty where there is none.
     pub tracestate: String,
 }
 

@@ -219,7 +219,9 @@ mod tests {
                 let bodies: Vec<_> = frames(&chunk).map(|frame| frame.body.to_vec()).collect();
                 assert_eq!(topics_of(&chunk).count() * 2, bodies.len(), "whole messages");
                 messages.extend(
-                    bodies.chunks(2).map(|it| (String::from_utf8(it[0].clone()).unwrap(), it[1].clone())),
+                    bodies
+                        .chunks(2)
+                        .map(|it| (String::from_utf8(it[0].clone()).expect("UTF-8"), it[1].clone())),
                 );
             }
         }
@@ -262,7 +264,7 @@ mod tests {
         let mut window = Window::new(WINDOW_BYTES);
         window.publish_note(b"note");
         for _ in 0..100 {
-            window.publish(&"topic".into(), &[b'x'; 50_000]);
+            window.publish(&"topic".into(), &vec![b'x'; 50_000]);
         }
         assert_eq!(window.since(LEDGER_TOPIC, 0).payloads, [Bytes::from_static(b"note0}}")]);
         assert!(window.ring.start().messages > 0);

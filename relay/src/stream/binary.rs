@@ -103,15 +103,22 @@ async fn run(relay: &Relay, socket: &mut Socket, intake: &mut Intake) -> End {
     let (replaced, borrowed) = (intake.claim.replaced.clone(), intake.claim.borrowed.clone());
     let mut heard = Instant::now();
     loop {
+        let report_at = intake.report_at();
         let first = tokio::select! {
             biased;
             () = replaced.cancelled() => return End::Replaced,
             () = borrowed.cancelled() => return End::Borrowed,
             () = relay.draining.cancelled() => return End::Draining,
-            first = frame(socket) => first,
+            () = sleep_until(report_at.unwrap_or(heard)), if report_at.is_some() => {
+                intake.report();
+                None
+            }
+            first = frame(socket) => {
+                heard = Instant::now();
+                Some(first)
+            }
             () = sleep_until(heard + silence) => return End::Closed(CloseCode::Away),
         };
-        heard = Instant::now();
         match take(socket, intake, first).await {
             Err(end) => return end,
             Ok(()) if intake.ended() => return End::Bye,
@@ -120,20 +127,19 @@ async fn run(relay: &Relay, socket: &mut Socket, intake: &mut Intake) -> End {
     }
 }
 
-/// Takes `first` and whatever else has arrived by now, and acknowledges all of it together.
+/// Takes what has arrived by now, `next` before all else, and acknowledges what is settled, all of it together.
 async fn take(
     socket: &mut Socket,
     intake: &mut Intake,
-    first: Result<Option<Bytes>, End>,
+    mut next: Option<Result<Option<Bytes>, End>>,
 ) -> Result<(), End> {
-    let mut next = Some(first);
-    while let Some(frame) = next.take() {
-        if let Some(frame) = frame? {
-            let reply = intake.receive(&frame)?;
+    while let Some(received) = next.take() {
+        if let Some(received) = received? {
+            let reply = intake.receive(&received)?;
             send(socket, reply).await?;
         }
         if !intake.ended() {
-            next = frame_now(socket);
+            next = frame(socket).now_or_never();
         }
     }
     send(socket, intake.ack()).await
@@ -158,11 +164,6 @@ async fn frame(socket: &mut Socket) -> Result<Option<Bytes>, End> {
         }
         Err((code, _)) => Err(End::Closed(code)),
     }
-}
-
-/// The next one, if it is there.
-fn frame_now(socket: &mut Socket) -> Option<Result<Option<Bytes>, End>> {
-    frame(socket).now_or_never()
 }
 
 async fn finish(relay: &Relay, socket: &mut Socket, end: End) {

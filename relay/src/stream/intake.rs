@@ -1,6 +1,7 @@
 //! What the relay does with a session's frames, whatever brought them.
 
 use super::Origin;
+use super::reports::Reports;
 use super::{flags, span_id};
 use crate::bus::Message;
 use crate::clock;
@@ -18,6 +19,7 @@ use opentelemetry::trace::TraceFlags;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// The largest `OtlpSpans`: what browsers allow a page in its last request. prost's structs may take a
 /// hundred times as much for a hostile one.
@@ -63,6 +65,11 @@ pub(super) struct Intake {
     origin: Origin,
     /// `network.protocol.name` of the SERVER span.
     protocol: &'static str,
+    /// Where the session starts on this relay's books, once it says anything there.
+    start: Option<u64>,
+    reports: Reports,
+    /// Every number below was taken in.
+    end: u64,
     ended: bool,
 }
 
@@ -98,13 +105,12 @@ impl Claimed {
             session: message::hex(&self.claim.id).into(),
             resource: Resource::of_page(&self.hello.resource),
         };
-        if let Some(next_seq) = self.claim.starts_at {
-            relay.bus.publish(&[message::start(&origin.session, next_seq, &relay.id)], Vec::new());
-        }
+        let reports = Reports::new(self.claim.paid_until);
+        let (start, end) = (self.claim.starts_at, self.ledger.accepted());
         // Only now: the answer says when it was sent.
         let welcome = self.session.attach(self.ledger, clock::now_us());
         let (session, claim, protocol) = (self.session, self.claim, self.protocol);
-        (Intake { relay, session, claim, origin, protocol, ended: false }, welcome)
+        (Intake { relay, session, claim, origin, protocol, start, reports, end, ended: false }, welcome)
     }
 }
 
@@ -133,9 +139,35 @@ impl Intake {
         self.session.ack(clock::now_us())
     }
 
+    /// When [`Intake::report`] is to be called; none while there is nothing to report.
+    pub(super) fn report_at(&self) -> Option<Instant> {
+        self.reports.first().map(|_| self.reports.due())
+    }
+
+    /// Tells the bus of all losses that it was not told of yet.
+    pub(super) fn report(&mut self) {
+        let notes = self.notes();
+        self.relay.bus.publish(&notes, Vec::new());
+        self.session.settled(self.end, &[]);
+    }
+
+    /// Settles everything taken in, and gives the `Ack` for it.
+    pub(super) fn drain(&mut self) -> Option<Bytes> {
+        if self.report_at().is_some() {
+            self.report();
+        }
+        self.ack()
+    }
+
     /// Gives the session back.
     pub(super) fn close(mut self) {
+        self.drain();
+        self.claim.paid_until = self.reports.paid_until();
         if let Some(ledger) = self.session.detach() {
+            if self.ended || !self.claim.is_silent(&ledger) {
+                let start = self.start();
+                self.relay.bus.publish(&start.into_iter().collect::<Vec<_>>(), Vec::new());
+            }
             let ended = self.relay.sessions.release(&self.claim, ledger, self.ended);
             self.relay.announce(&ended);
         }
@@ -146,28 +178,41 @@ impl Intake {
         let rejected: u64 = accepted.rejected.iter().map(RejectedRange::updates).sum();
         metrics.received.inc_by(accepted.updates.len() as u64 + rejected + accepted.duplicates);
         metrics.duplicates.inc_by(accepted.duplicates);
-        let mut notes = Vec::new();
-        if !accepted.lost.is_empty() {
-            let losses = Losses::of_browser(&accepted.lost);
-            metrics.count_lost_by_clients(&losses);
-            notes.push(self.announce(&losses, now));
-        }
-        if !accepted.rejected.is_empty() {
-            let losses = Losses::of_relay(&accepted.rejected);
-            metrics.count_refused(&losses);
-            notes.push(self.announce(&losses, now));
+        let lost = Losses::of_browser(&accepted.lost);
+        metrics.count_lost_by_clients(&lost);
+        let refused = Losses::of_relay(&accepted.rejected);
+        metrics.count_refused(&refused);
+        let at = Instant::now();
+        self.reports.add(lost, at);
+        self.reports.add(refused, at);
+        let new = accepted.end > self.end;
+        self.end = accepted.end;
+        let start = if new { self.start() } else { None };
+        let mut notes: Vec<_> = start.into_iter().collect();
+        if self.reports.due() <= at {
+            notes.extend(self.notes());
         }
         let clock_error = accepted.clock_error;
         let messages = accepted.updates.into_iter().map(|it| self.message(it, now, clock_error)).collect();
         self.relay.bus.publish(&notes, messages);
-        self.session.settled(accepted.end, &[]);
+        // What was not told yet is not settled.
+        let settled = self.reports.first().map_or(self.end, |first| first.min(self.end));
+        self.session.settled(settled, &[]);
     }
 
-    /// Makes the spans of `losses`; the answer is what to tell the bus.
-    fn announce(&self, losses: &Losses, now: u64) -> Vec<u8> {
-        let note = message::lost(&self.origin.session, losses, &self.relay.id);
-        self.relay.spans.lost(&self.origin.session, &self.origin.resource, losses, now);
-        note
+    /// What the bus is to be told of the session's start, once.
+    fn start(&mut self) -> Option<Vec<u8>> {
+        self.start.take().map(|next_seq| message::start(&self.origin.session, next_seq, &self.relay.id))
+    }
+
+    /// Makes the spans of what was lost and not told; the answer is what to tell the bus.
+    fn notes(&mut self) -> Vec<Vec<u8>> {
+        let Origin { session, resource } = &self.origin;
+        let note = |losses: Losses| {
+            self.relay.spans.lost(session, resource, &losses, clock::now_us());
+            message::lost(session, &losses, &self.relay.id)
+        };
+        self.reports.take(Instant::now()).into_iter().map(note).collect()
     }
 
     fn message(&self, update: Update, received_us: u64, clock_error_us: u64) -> Message {

@@ -72,8 +72,11 @@ pub(crate) async fn serve(relay: Arc<Relay>, mut socket: Socket) {
     let origin = Origin { session, resource: Resource::of_page(&[]) };
     let mut plain = Plain { relay, origin, next_seq: 0 };
     let end = plain.run(&mut socket).await;
-    let note = message::end(&plain.origin.session, plain.next_seq, "closed", &plain.relay.id);
-    plain.relay.bus.publish(&[note], Vec::new());
+    // Who said nothing has nothing on the books to end.
+    if plain.next_seq > 0 {
+        let note = message::end(&plain.origin.session, plain.next_seq, "closed", &plain.relay.id);
+        plain.relay.bus.publish(&[note], Vec::new());
+    }
     if let Ok((code, reason)) = end {
         socket.close(code, &reason).await;
     }
@@ -133,7 +136,11 @@ impl Plain {
                     let message = "binary messages need the subprotocol atomwire.v1".to_owned();
                     wrongs.push(Wrong { field: "message", limit: None, message });
                 }
-                Ok(Frame::Close(_)) => end = Some((CloseCode::Normal, String::new())),
+                Ok(Frame::Close(_)) => {
+                    // Nothing may follow a close but its answer.
+                    wrongs.clear();
+                    end = Some((CloseCode::Normal, String::new()));
+                }
                 Ok(_) => {}
                 Err((code, reason)) => {
                     if code == CloseCode::Size {
@@ -157,15 +164,23 @@ impl Plain {
     }
 
     fn message(&mut self, text: &str, received_us: u64) -> Result<Message, Wrong> {
-        let update: Update<'_> = serde_json::from_str(text).map_err(|error| Wrong {
-            field: "message",
-            limit: None,
-            message: format!("not {{\"key\", \"value\", \"traceparent\"}}: {error}"),
-        })?;
+        let wrong = |why: String| {
+            let message = format!("not {{\"key\", \"value\", \"traceparent\"}}: {why}");
+            Wrong { field: "message", limit: None, message }
+        };
+        // serde takes an array for a struct as well.
+        if !text.trim_start().starts_with('{') {
+            return Err(wrong("an update is an object".into()));
+        }
+        let update: Update<'_> = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
         if !(1..=limits::KEY_BYTES).contains(&update.key.len()) {
             let message =
                 format!("key has {} bytes, it must have 1 to {}", update.key.len(), limits::KEY_BYTES);
             return Err(Wrong { field: "key", limit: Some(limits::KEY_BYTES), message });
+        }
+        if update.key.contains('\0') {
+            let message = "key holds U+0000, which no text in PostgreSQL can".to_owned();
+            return Err(Wrong { field: "key", limit: None, message });
         }
         let value = Bytes::copy_from_slice(update.value.get().as_bytes());
         check_value(&value, limits::VALUE_BYTES).map_err(|wrong| Wrong {
@@ -175,8 +190,7 @@ impl Plain {
         })?;
         // Malformed is as absent: the trace starts anew here.
         let parent = update.traceparent.as_deref().and_then(context::parse);
-        let tracestate =
-            update.tracestate.filter(|text| parent.is_some() && text.len() <= limits::TRACESTATE_BYTES);
+        let tracestate = update.tracestate.filter(|_| parent.is_some());
         let tracestate = tracestate.map_or_else(String::new, |text| context::parse_state(&text));
         let trace_id = parent.map_or_else(|| fastrand::u128(1..).to_be_bytes(), |it| it.trace_id.to_bytes());
         let spans = &self.relay.spans;

@@ -140,8 +140,7 @@ mod tests {
     use opentelemetry::trace::TraceFlags;
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
     use opentelemetry_proto::tonic::common::v1::any_value::Value;
-    use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-    use opentelemetry_proto::tonic::trace::v1::{Span, Status};
+    use opentelemetry_proto::tonic::trace::v1::Span;
     use proptest::prelude::*;
     use prost::Message as _;
 
@@ -180,11 +179,12 @@ mod tests {
             producer_span_id: [4; 8],
             received_us,
             topic: "atom-updates".into(),
-            sent: Ok(0),
+            relay_seq: 0,
             sending_us: 0,
             published_us: 0,
         };
-        record.published("atom-updates".into(), Ok(start_us), sending_us, published_us);
+        record.published("atom-updates".into(), start_us, sending_us);
+        record.published_at(published_us);
         record
     }
 
@@ -238,19 +238,5 @@ mod tests {
             prop_assert!(server.start_time_unix_nano <= producer.start_time_unix_nano);
             prop_assert!(producer.end_time_unix_nano <= server.end_time_unix_nano);
         }
-    }
-
-    #[test]
-    fn a_send_that_failed_says_so() {
-        let mut record = record("n", None, [1, 1, 2, 3, 4]);
-        record.published("atom-updates".into(), Err("bus_full"), 3, 4);
-        let mut batch = Batch::default();
-        batch.add_record(&record, &templates());
-        let spans = spans(batch);
-        let error = Some(&Value::StringValue("bus_full".to_owned()));
-        assert_eq!(attribute(&spans[2], "error.type"), error);
-        assert_eq!(spans[2].status.as_ref().map(Status::code), Some(StatusCode::Error));
-        assert_eq!(attribute(&spans[2], "atomwire.relay.seq"), None);
-        assert_eq!(spans[1].status, None);
     }
 }

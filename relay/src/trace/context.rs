@@ -3,7 +3,9 @@
 //! OpenTelemetry's own propagator clears the random flag (0x02) on its way in and out, which level 2 of
 //! the recommendation wants kept; so the 55 characters are read and written here.
 
-use opentelemetry::trace::{SpanId, TraceFlags, TraceId, TraceState};
+use atomwire_wire::limits;
+use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 /// The random flag of level 2: the trace id's last seven bytes are random.
@@ -11,6 +13,9 @@ pub(crate) const RANDOM: TraceFlags = TraceFlags::new(0x02);
 
 /// The length of version 00.
 const LENGTH: usize = 55;
+
+/// Members of a `tracestate` (section 3.3.1.1).
+const STATE_MEMBERS: usize = 32;
 
 /// A parent in another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +45,33 @@ pub(crate) fn parse(text: &str) -> Option<TraceParent> {
     valid.then_some(TraceParent { trace_id, span_id, flags })
 }
 
-/// Reads a `tracestate`; a malformed one is dropped (section 4.3).
+/// Reads a `tracestate`, without its spaces and empty members; one that is malformed, or longer than what
+/// section 3.3.1.5 asks for, is dropped as a whole (section 4.3). OpenTelemetry's own reader takes any character
+/// into a value, and cuts what is too many.
 pub(crate) fn parse_state(text: &str) -> String {
-    text.parse::<TraceState>().map(|state| state.header()).unwrap_or_default()
+    if text.len() > limits::TRACESTATE_BYTES {
+        return String::new();
+    }
+    let members = text.split(',').map(|member| member.trim_matches([' ', '\t']));
+    let members: Vec<_> = members.filter(|member| !member.is_empty()).collect();
+    let keys: HashSet<_> = members.iter().filter_map(|member| state_key(member)).collect();
+    let valid = keys.len() == members.len() && members.len() <= STATE_MEMBERS;
+    if valid { members.join(",") } else { String::new() }
+}
+
+/// The key of a valid member of a `tracestate` (section 3.3.1.3).
+fn state_key(member: &str) -> Option<&str> {
+    let (key, value) = member.split_once('=')?;
+    let letter = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9');
+    let key_byte = |byte: u8| letter(byte) || matches!(byte, b'_' | b'-' | b'*' | b'/' | b'@');
+    let value_byte = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b',' | b'=');
+    let fits = |text: &str| (1..=256).contains(&text.len());
+    let valid = fits(key)
+        && fits(value)
+        && key.bytes().next().is_some_and(letter)
+        && key.bytes().all(key_byte)
+        && value.bytes().all(value_byte);
+    valid.then_some(key)
 }
 
 /// Appends a `traceparent` of version 00.
@@ -102,12 +131,54 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_tracestate_is_dropped() {
-        assert_eq!(parse_state("rojo=1,congo=2"), "rojo=1,congo=2");
-        assert_eq!(parse_state("no pairs here"), "");
+    fn a_tracestate_is_read_to_the_letter() {
+        let members = |count: usize| (0..count).map(|it| format!("k{it}=v")).collect::<Vec<_>>().join(",");
+        let long = |key: usize, value: usize| format!("{}={}", "k".repeat(key), "v".repeat(value));
+        for valid in ["rojo=1,congo=2", "0a_-*/@z=~!", "fw529a3039@dt=FfB", "k= a b", &members(32)] {
+            assert_eq!(parse_state(valid), valid);
+        }
+        assert_eq!(parse_state(&long(256, 255)), long(256, 255));
+        assert_eq!(parse_state(&long(255, 256)), long(255, 256));
+        assert_eq!(parse_state(" a=1\t,,\t, b=2 ,"), "a=1,b=2");
+        for empty in ["", " ", ",", "\t,"] {
+            assert_eq!(parse_state(empty), "");
+        }
+        for malformed in [
+            "no pairs here",
+            "a",
+            "=1",
+            "a=",
+            "a=1,b",
+            "a=1=2",
+            "A=1",
+            "_a=1",
+            "@a=1",
+            "a b=1",
+            "a =1",
+            "a=1,b=2,a=3",
+            "a=1\r\nb: 2",
+            "a=1\u{0}",
+            "a=1\t2",
+            "a=\u{7f}",
+            "a=ü",
+            "ü=1",
+            &members(33),
+            &long(257, 1),
+            &long(1, 257),
+            &format!("{},b={}", long(1, 255), "v".repeat(253)),
+        ] {
+            assert_eq!(parse_state(malformed), "", "{malformed}");
+        }
     }
 
     proptest! {
+        #[test]
+        fn what_is_read_is_read_again(text in "([a-z0-9@]{1,2}=?[ -~]?,?[ \t]?|.){0,40}") {
+            let read = parse_state(&text);
+            prop_assert!(read.len() <= text.len());
+            prop_assert_eq!(parse_state(&read), read);
+        }
+
         #[test]
         fn anything_may_come(text in ".{0,80}") {
             if let Some(parent) = parse(&text) {

@@ -1,7 +1,9 @@
 //! The ledger topic: with it, every number is a message, a loss with a place and a reason, or still open.
 
 use crate::sessions::batch;
-use crate::support::{Message, Plain, Raw, Relay, Session, Setup, Subscriber, body, hello, post, post_many};
+use crate::support::{
+    Collector, Message, Plain, Raw, Relay, Session, Setup, Subscriber, body, hello, post, post_many,
+};
 use atomwire_wire::LostReason;
 use atomwire_wire::proto::client_frame::Frame;
 use atomwire_wire::proto::{self, Bye, Hello, LostRange};
@@ -209,11 +211,12 @@ async fn a_claim_beyond_what_the_relay_has_is_on_record() {
     let end = (1 << 53) - 1;
     let (mut raw, next_seq) = Raw::welcomed_with(&relay, settled_below(1, end)).await;
     assert_eq!(next_seq, end);
-    assert_eq!(ledger.next().await.json["next_seq"], end);
     // There is one number left.
     raw.send(Frame::Bye(Bye { next_seq: end })).await;
     assert_eq!(raw.message().await, None);
-    assert_eq!(ledger.next().await.json["end"], true);
+    let messages = ledger.take(2).await;
+    assert_eq!((&messages[0].json["start"], &messages[0].json["next_seq"]), (&json!(true), &json!(end)));
+    assert_eq!((&messages[1].json["end"], &messages[1].json["next_seq"]), (&json!(true), &json!(end)));
 }
 
 #[tokio::test]
@@ -228,7 +231,7 @@ async fn a_session_that_was_forgotten_may_come_back() {
     // As many as the relay keeps: it is the oldest.
     let others = (0..16_384_u64).map(|number| {
         let session_id = [&[0xff; 8], &number.to_be_bytes()[..]].concat().into();
-        vec![Frame::Hello(Hello { session_id, ..hello(2) })]
+        vec![Frame::Hello(Hello { session_id, ..hello(2) }), batch(0, 1)]
     });
     post_many(relay.listen, "/v1/batch", others).await;
     let end = json!({
@@ -238,10 +241,108 @@ async fn a_session_that_was_forgotten_may_come_back() {
     assert_eq!(ledger.next().await.json, end);
     assert_eq!(relay.metric("sessions").await, 16_384);
 
-    let (_, next_seq) = Raw::welcomed_with(&relay, settled_below(1, 3)).await;
+    let (mut raw, next_seq) = Raw::welcomed_with(&relay, settled_below(1, 3)).await;
     assert_eq!(next_seq, 3);
+    raw.send(batch(3, 1)).await;
     let start = ledger.next().await.json;
     assert_eq!((&start["start"], &start["next_seq"]), (&json!(true), &json!(3)));
+}
+
+#[tokio::test]
+async fn who_says_nothing_leaves_nothing() {
+    let relay = Relay::start().await;
+    let mut ledger = Subscriber::connect(&relay, &["atomwire.ledger"]).await;
+    Plain::connect(&relay).await.close().await;
+    Raw::welcomed_with(&relay, settled_below(1, 7)).await;
+    let bye = || Frame::Bye(Bye { next_seq: 0 });
+    let (mut raw, _) = Raw::welcomed(&relay, 2).await;
+    raw.send(bye()).await;
+    assert_eq!(raw.message().await, None);
+    for frames in [vec![Frame::Hello(settled_below(3, 7))], vec![Frame::Hello(hello(4)), bye()]] {
+        assert_eq!(post(relay.listen, "/v1/batch", &body(frames)).await.0, 200);
+    }
+    relay.settles("sessions", |known| known == 0).await;
+    relay.settles("connections", |open| open == 0).await;
+    let (mut raw, _) = Raw::welcomed(&relay, 5).await;
+    raw.send(batch(0, 1)).await;
+    raw.send(Frame::Bye(Bye { next_seq: 1 })).await;
+    assert_eq!(ledger.next().await.json["session"], "05".repeat(16));
+}
+
+/// `count` ranges of one update each from `first` on, each for another reason than its neighbours.
+fn ranges(first: u64, count: u64) -> Vec<LostRange> {
+    let reason = |seq: u64| [LostReason::QueueFull, LostReason::TooLarge][seq as usize % 2] as i32;
+    (first..first + count).map(|seq| LostRange { first: seq, last: seq, reason: reason(seq) }).collect()
+}
+
+/// The numbers that a message of the ledger calls lost, range for range.
+fn lost(message: &Message) -> Vec<(u64, u64)> {
+    let ranges = message.json["lost"].as_array().expect("losses");
+    ranges.iter().map(|it| (it["first"].as_u64().unwrap(), it["last"].as_u64().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn a_session_cannot_fill_the_ledger() {
+    let collector = Collector::start().await;
+    let relay = Setup::new().exporting_to(&collector).env("OTEL_TRACES_SAMPLER", "always_off").start().await;
+    let mut ledger = Subscriber::connect(&relay, &["atomwire.ledger"]).await;
+    let end = 400 * 256;
+    // Half of it by one connection, half by another.
+    for half in [0, end / 2] {
+        let (mut raw, next_seq) = Raw::welcomed(&relay, 1).await;
+        assert_eq!(next_seq, half);
+        for first in (half..half + end / 2).step_by(256) {
+            let lost = ranges(first, 256);
+            raw.send(Frame::Batch(proto::Batch { lost, ..proto::Batch::default() })).await;
+        }
+        if half > 0 {
+            raw.send(Frame::Bye(Bye { next_seq: end })).await;
+            while raw.message().await.is_some() {}
+        } else {
+            raw.ping().await;
+        }
+    }
+    let (mut told, mut next) = (0, 0);
+    loop {
+        let message = ledger.next().await;
+        if message.json["end"] == true {
+            break assert_eq!(message.json["next_seq"], end);
+        }
+        for (first, last) in lost(&message) {
+            assert_eq!(first, next, "no number is missing, or told twice");
+            next = last + 1;
+            told += 1;
+        }
+    }
+    assert_eq!(next, end);
+    // Two batches as they came, and the rest in a few.
+    assert!(told < 1024, "{told}");
+    assert_eq!(collector.spans(told).await.len(), told);
+    for reason in ["queue_full", "too_large"] {
+        let series = format!(r#"client_updates_lost_total{{reason="{reason}"}}"#);
+        assert_eq!(relay.metric(&series).await, end as i64 / 2, "counted by their own reasons");
+    }
+}
+
+#[tokio::test]
+async fn losses_that_wait_hold_up_what_comes_after_them_and_no_more() {
+    let relay = Relay::start().await;
+    let mut ledger = Subscriber::connect(&relay, &["atomwire.ledger"]).await;
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    // Three times what a session may tell at once, and nothing that could be merged.
+    let end = 2 * 768;
+    for first in (0..end).step_by(2) {
+        let Frame::Batch(it) = batch(first, 1) else { unreachable!() };
+        raw.send(Frame::Batch(proto::Batch { lost: ranges(first + 1, 1), ..it })).await;
+    }
+    relay.reaches("updates_published_total", 768).await;
+    let mut told = Vec::new();
+    while told.len() < 768 {
+        told.extend(lost(&ledger.next().await));
+    }
+    assert!(told.into_iter().eq((1..end).step_by(2).map(|seq| (seq, seq))));
+    while raw.acknowledgement().await.next_seq < end {}
+    relay.balances().await;
 }
 
 #[tokio::test]

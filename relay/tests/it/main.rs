@@ -15,3 +15,4 @@ mod shutdown;
 mod slow_subscribers;
 mod spans;
 mod support;
+mod websocket;

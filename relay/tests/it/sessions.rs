@@ -1,9 +1,12 @@
 //! The binary contract, spoken by the emitter's own machine.
 
+use crate::plain_contract::malformed_states;
 use crate::support::{Message, Plain, Raw, Relay, Session, Setup, Subscriber, hello, hex, now_us};
 use atomwire_wire::emitter::{Config, Key, NewUpdate, WhenFull};
 use atomwire_wire::proto::client_frame::Frame;
-use atomwire_wire::proto::{Batch, Bye, GoAwayReason, Hello, Omitted, ParentContext, RejectReason, Update};
+use atomwire_wire::proto::{
+    Batch, Bye, Error, GoAwayReason, Hello, Omitted, ParentContext, RejectReason, Update,
+};
 
 /// Updates of the atom `n`, from `first` on; their values are their numbers.
 pub(crate) fn batch(first: u64, count: u64) -> Frame {
@@ -199,18 +202,39 @@ async fn a_goodbye_right_behind_updates_waits_for_them() {
 }
 
 #[tokio::test]
-async fn a_malformed_tracestate_is_dropped() {
+async fn a_malformed_tracestate_is_dropped_and_its_parent_is_not() {
     let relay = Relay::start().await;
     let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
     let (mut raw, _) = Raw::welcomed(&relay, 1).await;
-    let Frame::Batch(mut it) = batch(0, 1) else { unreachable!() };
-    let (trace_id, span_id) = (vec![1; 16].into(), vec![2; 8].into());
-    let parent = ParentContext { trace_id, span_id, flags: 3, tracestate: "no pairs".into(), local: false };
-    it.updates[0].parent = Some(parent);
+    for (seq, state) in (0..).zip(malformed_states()) {
+        let Frame::Batch(mut it) = batch(seq, 1) else { unreachable!() };
+        let (trace_id, span_id) = (vec![1; 16].into(), vec![2; 8].into());
+        let parent = ParentContext { trace_id, span_id, flags: 3, tracestate: state.clone(), local: false };
+        it.updates[0].parent = Some(parent);
+        raw.send(Frame::Batch(it)).await;
+        let message = bus.next().await;
+        assert_eq!(message.trace()[1], "01".repeat(16));
+        assert_eq!(message.json.get("tracestate"), None, "{state}");
+    }
+}
+
+#[tokio::test]
+async fn u_0000_does_not_stand_where_postgresql_has_text() {
+    let relay = Relay::start().await;
+    let mut bus = Subscriber::connect(&relay, &["atom"]).await;
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    let Frame::Batch(mut it) = batch(0, 4) else { unreachable!() };
+    it.new_keys = vec!["k\0".into()];
+    it.updates[0].key = "k\0".into();
+    (it.updates[1].key, it.updates[1].key_index) = (String::new(), 0);
+    it.updates[2].error = Some(Error { r#type: "Type\0Error".into(), message: "\0".into() });
+    it.updates[3].value = Some(r#""\u0000""#.into());
     raw.send(Frame::Batch(it)).await;
-    let message = bus.next().await;
-    assert_eq!(message.trace()[1], "01".repeat(16));
-    assert_eq!(message.json.get("tracestate"), None);
+    let messages = bus.take(3).await;
+    let refused = serde_json::json!([{ "first": 0, "last": 1, "reason": "invalid_key" }]);
+    assert_eq!(messages[0].json["lost"], refused);
+    assert_eq!(messages[1].json["error"], "Type\u{fffd}Error");
+    assert_eq!(messages[2].json["value"], "\0", "a value is the browser's own");
 }
 
 #[tokio::test]

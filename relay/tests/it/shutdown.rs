@@ -3,8 +3,10 @@
 use crate::sessions::batch;
 use crate::support::{Collector, Message, Plain, Raw, Relay, Session, Setup, Subscriber, get, within};
 use atomwire_wire::proto::{GoAwayReason, server_frame};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 #[tokio::test]
@@ -82,6 +84,31 @@ async fn who_does_not_read_does_not_put_it_off() {
     let (mut raw, _) = Raw::welcomed(&relay, 1).await;
     raw.stall().await;
     relay.terminate().await;
+    assert!(relay.ended().await.success(), "{}", relay.log());
+}
+
+/// A client that asks and asks, and reads no answer, until every buffer on the way is full.
+async fn asks_and_does_not_read(relay: &Relay) -> TcpStream {
+    let mut stream = TcpStream::connect(relay.listen).await.unwrap();
+    let requests = "GET /metrics HTTP/1.1\r\nHost: relay\r\n\r\n".repeat(100);
+    while timeout(Duration::from_millis(500), stream.write_all(requests.as_bytes())).await.is_ok() {}
+    stream
+}
+
+#[tokio::test]
+async fn who_asks_and_does_not_read_is_cut_off() {
+    let relay = Relay::start().await;
+    let mut stream = asks_and_does_not_read(&relay).await;
+    within("the end of patience", async { while stream.write_all(b"GET").await.is_ok() {} }).await;
+}
+
+#[tokio::test]
+async fn who_asks_and_does_not_read_does_not_put_it_off() {
+    let mut relay = Relay::start().await;
+    let mut ledger = Subscriber::connect(&relay, &["atomwire.ledger"]).await;
+    let _stream = asks_and_does_not_read(&relay).await;
+    relay.terminate().await;
+    assert_eq!(ledger.next().await.json["topics"], serde_json::json!({}));
     assert!(relay.ended().await.success(), "{}", relay.log());
 }
 

@@ -10,7 +10,7 @@ mod session;
 mod subscriber;
 
 pub(crate) use collector::{Collector, Received, RetryAfter};
-pub(crate) use http::{get, post, post_many, request};
+pub(crate) use http::{get, head, post, post_many, request};
 pub(crate) use plain::Plain;
 pub(crate) use process::{Relay, Setup};
 pub(crate) use raw::{Raw, body, frame, hello};

@@ -23,7 +23,7 @@ pub struct Update {
     pub start: Micros,
     /// How long it took, in microseconds.
     pub duration: Micros,
-    /// The error's type and message, when the write failed.
+    /// The error's type and message, without U+0000, when the write failed.
     pub error: Option<(String, String)>,
     /// Attributes of the browser's span.
     pub attributes: Vec<(String, String)>,
@@ -254,7 +254,7 @@ fn read_update(
         omitted,
         start,
         duration: update.duration_us,
-        error,
+        error: error.map(|(kind, message)| (without_nul(&kind), without_nul(&message))),
         attributes: update.attributes.into_iter().map(|it| (it.key, it.value)).collect(),
         trace_id: parent.as_ref().map_or(ids.trace_id, |parent| parent.trace_id),
         span_id: ids.span_id,
@@ -267,9 +267,6 @@ fn read_parent(parent: proto::ParentContext) -> Result<ParentContext, Refusal> {
     let trace_id = nonzero(&parent.trace_id).ok_or(refusal("update.parent.trace_id", 16))?;
     let span_id = nonzero(&parent.span_id).ok_or(refusal("update.parent.span_id", 8))?;
     let flags = u8::try_from(parent.flags).map_err(|_| refusal("update.parent.flags", 255))?;
-    if parent.tracestate.len() > limits::TRACESTATE_BYTES {
-        return Err(refusal("update.parent.tracestate", limits::TRACESTATE_BYTES));
-    }
     Ok(ParentContext { trace_id, span_id, flags, local: parent.local, tracestate: parent.tracestate })
 }
 
@@ -278,7 +275,12 @@ fn nonzero<const N: usize>(id: &[u8]) -> Option<[u8; N]> {
 }
 
 fn fits_key(key: &str) -> bool {
-    (1..=limits::KEY_BYTES).contains(&key.len())
+    (1..=limits::KEY_BYTES).contains(&key.len()) && !key.contains('\0')
+}
+
+/// Without U+0000, which no text in `PostgreSQL` can hold: what failed is not lost for how it is called.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 fn omitted(update: &proto::Update) -> Option<Omitted> {

@@ -55,7 +55,7 @@ fn parent() -> impl Strategy<Value = ParentContext> {
 }
 
 fn a_write() -> impl Strategy<Value = Write> {
-    let key = ".{1,40}".prop_filter("too long", |key| key.len() <= limits::KEY_BYTES);
+    let key = r"[^\x00\n]{1,40}".prop_filter("too long", |key| key.len() <= limits::KEY_BYTES);
     let start = prop_oneof![any::<u64>(), NOW - 10_000_000..NOW];
     let value = proptest::option::of(json().prop_map(|it| it.to_string()));
     let error = proptest::option::weighted(0.2, (".{0,200}", ".{0,600}"));
@@ -75,8 +75,9 @@ fn a_write() -> impl Strategy<Value = Write> {
     )
 }
 
-fn cut(text: &str, limit: usize) -> String {
-    text[..text.floor_char_boundary(limit)].to_owned()
+/// An error's text as it arrives.
+fn told(text: &str, limit: usize) -> String {
+    text[..text.floor_char_boundary(limit)].replace('\0', "\u{fffd}")
 }
 
 fn check(seq: usize, update: &Update, write: &Write) {
@@ -88,10 +89,9 @@ fn check(seq: usize, update: &Update, write: &Write) {
         (update.start, update.duration),
         (write.start.min(NOW.saturating_sub(write.duration)), write.duration)
     );
-    let error = write
-        .error
-        .as_ref()
-        .map(|(kind, message)| (cut(kind, limits::ERROR_TYPE_BYTES), cut(message, limits::ATTRIBUTE_BYTES)));
+    let error = write.error.as_ref().map(|(kind, message)| {
+        (told(kind, limits::ERROR_TYPE_BYTES), told(message, limits::ATTRIBUTE_BYTES))
+    });
     assert_eq!(update.error, error);
     assert_eq!(update.parent, write.parent);
     assert_eq!(update.span_id, ids.span_id);

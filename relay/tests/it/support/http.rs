@@ -25,6 +25,20 @@ pub(crate) async fn request(to: SocketAddr, head: &str, body: &[u8]) -> (u16, Ve
     (status, answer[end + 4..].to_vec())
 }
 
+/// Sends `request` as it is; the answer is its status line and headers, in lower case.
+pub(crate) async fn head(to: SocketAddr, request: &str) -> String {
+    let answer = async {
+        let mut stream = TcpStream::connect(to).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        head
+    };
+    String::from_utf8(within(request, answer).await).unwrap().to_lowercase()
+}
+
 pub(crate) async fn get(to: SocketAddr, path: &str) -> (u16, String) {
     let (status, body) = request(to, &format!("GET {path} HTTP/1.1"), b"").await;
     (status, String::from_utf8(body).unwrap())

@@ -65,6 +65,11 @@ impl Raw {
         }
     }
 
+    /// The socket itself, for what the protocol knows nothing of.
+    pub(crate) fn into_inner(self) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
+        self.0
+    }
+
     pub(crate) async fn send(&mut self, it: Frame) {
         self.send_message(frame(it)).await;
     }
