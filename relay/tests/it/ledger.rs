@@ -283,8 +283,7 @@ fn lost(message: &Message) -> Vec<(u64, u64)> {
 
 #[tokio::test]
 async fn a_session_cannot_fill_the_ledger() {
-    let collector = Collector::start().await;
-    let relay = Setup::new().exporting_to(&collector).env("OTEL_TRACES_SAMPLER", "always_off").start().await;
+    let relay = Relay::start().await;
     let mut ledger = Subscriber::connect(&relay, &["atomwire.ledger"]).await;
     let end = 400 * 256;
     // Half of it by one connection, half by another.
@@ -317,7 +316,6 @@ async fn a_session_cannot_fill_the_ledger() {
     assert_eq!(next, end);
     // Two batches as they came, and the rest in a few.
     assert!(told < 1024, "{told}");
-    assert_eq!(collector.spans(told).await.len(), told);
     for reason in ["queue_full", "too_large"] {
         let series = format!(r#"client_updates_lost_total{{reason="{reason}"}}"#);
         assert_eq!(relay.metric(&series).await, end as i64 / 2, "counted by their own reasons");
