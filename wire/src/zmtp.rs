@@ -174,7 +174,7 @@ impl Peer {
             self.stage = Stage::Handshake;
             return Ok(());
         }
-        let Some(head) = Head::read(whole)? else { return Ok(()) };
+        let head = Head::read(whole)?.expect("`expected` has read it");
         let body = &whole[head.bytes..];
         match (self.stage, head.command) {
             (Stage::Traffic, true) => self.command(body, events),

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::Bound::{Included, Unbounded};
 
 /// A set of prefixes, as libzmq's XPUB keeps it for each peer: what is subscribed to twice is ended by one
-/// cancellation. (ZMTP 3.1 would have each counted; libzmq's SUB counts for itself, and sends the first and the last.)
+/// cancellation. (ZMTP 3.1 would have each counted; but libzmq's SUB sends every subscription, and of the
+/// cancellations only the last.)
 #[derive(Debug, Clone, Default)]
 pub struct Subscriptions {
     prefixes: BTreeSet<Box<[u8]>>,
