@@ -33,9 +33,9 @@ impl Subscriptions {
     pub fn matches(&self, topic: &[u8]) -> bool {
         let (mut alike, mut shared) = (&self.prefixes[..], 0);
         while let (Some(first), Some(last)) = (alike.first(), alike.last()) {
-            // What the outermost share, all between them share.
+            // What the outermost share, all between them share; the topic is compared with the one that is left.
             shared += first[shared..].iter().zip(&last[shared..]).take_while(|(a, b)| a == b).count();
-            if shared == first.len() || !topic.starts_with(&first[..shared]) {
+            if shared == first.len() {
                 return topic.starts_with(first);
             }
             let Some(byte) = topic.get(shared) else { return false };

@@ -122,7 +122,8 @@ fn metadata_that_are_none() {
     let whole = property("Socket-Type", b"SUB");
     let cut = (1..whole.len()).map(|len| whole[..len].to_vec());
     let nameless = [property("", b"SUB"), b"\x01a\xff\xff\xff\xff".to_vec()];
-    for properties in cut.chain(nameless) {
+    let half = [[whole.clone(), b"\x01a".to_vec()].concat()];
+    for properties in cut.chain(nameless).chain(half) {
         let expected = b"\x04\x19\x05ERROR\x12malformed-metadata";
         refused(Role::Publisher, &ready(&[properties]), "malformed metadata", expected);
     }
