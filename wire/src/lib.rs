@@ -4,7 +4,8 @@
 //! microseconds since the Unix epoch ([`Micros`]), bytes go in and come out, and whoever owns the
 //! socket does the rest. The browser's half ([`machine`]) encodes by hand and needs neither the standard library
 //! nor an allocator, because a module that people download must be small; [`emitter`] is the same for native
-//! programs. The relay's half ([`relay`]) decodes with prost.
+//! programs. The relay's half ([`relay`]) decodes with prost. What the relay and the bus's subscribers say to each other
+//! ([`zmtp`]) is `ZeroMQ`'s protocol, and none of ours.
 
 #![cfg_attr(not(feature = "relay"), no_std)]
 

@@ -144,16 +144,16 @@ impl Peer {
                 let whole = std::mem::take(&mut self.partial);
                 let taken = self.take(&whole, events);
                 self.partial = whole;
+                // A fault leaves what it is in, and is met again.
                 taken?;
                 self.partial.clear();
-                continue;
-            }
-            if bytes.is_empty() {
+            } else if bytes.is_empty() {
                 return Ok(());
+            } else {
+                let (next, rest) = bytes.split_at(missing.min(bytes.len()));
+                self.partial.extend_from_slice(next);
+                bytes = rest;
             }
-            let (next, rest) = bytes.split_at(missing.min(bytes.len()));
-            self.partial.extend_from_slice(next);
-            bytes = rest;
         }
     }
 
@@ -174,7 +174,7 @@ impl Peer {
             self.stage = Stage::Handshake;
             return Ok(());
         }
-        let Some(head) = Head::read(whole)? else { return Ok(()) };
+        let head = Head::read(whole)?.expect("`expected` has read it");
         let body = &whole[head.bytes..];
         match (self.stage, head.command) {
             (Stage::Traffic, true) => self.command(body, events),

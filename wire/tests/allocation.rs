@@ -5,6 +5,7 @@
 use atomwire_wire::emitter::{Config, Emitter, WhenFull};
 use atomwire_wire::proto::{self, client_frame::Frame};
 use atomwire_wire::relay::{Ledger, Limits, Session};
+use atomwire_wire::zmtp::{self, Peer, Role};
 use atomwire_wire::{LostReason, limits};
 use bytes::Bytes;
 use peak_alloc::PeakAlloc;
@@ -20,6 +21,8 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 const RELAY_BOUND: usize = 8 * limits::FRAME_BYTES;
 /// A rejected range is two bytes on the wire at the least and 16 in memory, and there are 4,096 at most.
 const EMITTER_BOUND: usize = limits::FRAME_BYTES / 2;
+/// The largest message of a peer on the bus.
+const MESSAGE_BYTES: usize = 64 * 1024;
 
 /// The most that `work` had allocated at one moment, beyond what there was.
 fn peak(work: impl FnOnce()) -> usize {
@@ -63,6 +66,25 @@ fn emitter_costs(frame: &[u8]) -> usize {
     emitter.lose(5, LostReason::QueueFull);
     emitter.opened(0);
     peak(|| drop(emitter.receive(frame, 0)))
+}
+
+/// What a peer on the bus costs that sends `bytes` once it is ready, piece by piece, beside the events.
+fn peer_costs(role: Role, bytes: &[u8]) -> usize {
+    let limits = zmtp::Limits { message_bytes: MESSAGE_BYTES, message_parts: 16, subscriptions: 16 };
+    let mut peer = Peer::new(role, limits);
+    peer.receive(&[peer.greeting(), b"\x04\x06\x05READY"].concat(), &mut Vec::new()).unwrap();
+    let mut events = Vec::with_capacity(2);
+    peak(|| {
+        let _ = bytes.chunks(100).try_for_each(|piece| {
+            events.clear();
+            peer.receive(piece, &mut events)
+        });
+    })
+}
+
+/// A frame's head that claims `len` bytes.
+fn claims(flags: u8, len: usize) -> Vec<u8> {
+    [&[flags | 2], &(len as u64).to_be_bytes()[..]].concat()
 }
 
 /// A message of field `number`, `times` over.
@@ -111,6 +133,21 @@ fn frames_cost_no_more_than_a_small_multiple_of_their_limit() {
         let cost = emitter_costs(&repeated(2, &repeated(4, rejected, 1_000_000), 1));
         assert!(cost <= EMITTER_BOUND, "rejected {name}: {cost} bytes, the bound is {EMITTER_BOUND}");
     }
+
+    let claimed = [claims(0, 1 << 62), claims(1, usize::MAX), claims(4, 1 << 62), claims(0, MESSAGE_BYTES)];
+    for bytes in claimed {
+        let cost = peer_costs(Role::Router, &bytes);
+        assert!(cost <= 64, "a length alone: {cost} bytes");
+    }
+    let body = vec![b'x'; MESSAGE_BYTES];
+    let message = [&claims(1, MESSAGE_BYTES)[..], &body].concat();
+    let cost = peer_costs(Role::Router, &message);
+    // The frame as it grows into twice its room, and the message; a subscription's event is one more.
+    assert!(cost <= 4 * MESSAGE_BYTES, "a message without an end: {cost} bytes");
+    let subscribe = |topic| [&claims(0, MESSAGE_BYTES)[..], &[1, topic], &body[2..]].concat();
+    let subscriptions = (0..100).flat_map(subscribe).collect::<Vec<_>>();
+    let cost = peer_costs(Role::Publisher, &subscriptions);
+    assert!(cost <= (16 + 5) * MESSAGE_BYTES, "subscriptions without an end: {cost} bytes");
 
     // And what nobody thought of: swollen frames with a part of them overwritten.
     let damage = (prop::sample::select(swollen()), any::<prop::sample::Index>(), any::<[u8; 4]>());

@@ -1,7 +1,11 @@
 //! The wire protocol of the bus, at the relay's end.
 
+mod any_bytes;
 mod frames;
 mod handshake;
+mod hostile;
+mod libzmq;
+mod recorded;
 mod subscriptions;
 mod traffic;
 

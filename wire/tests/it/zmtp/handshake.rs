@@ -58,8 +58,11 @@ fn an_older_version_is_refused_before_it_waits_for_an_answer() {
     refused(Role::Publisher, b"\x01", no_signature, b"");
     refused(Role::Publisher, b"GET / HTTP/1.1\r\n", no_signature, b"");
     refused(Role::Publisher, b"\xff\0\0\0\0\0\0\0\x01\0", no_signature, b"");
-    let expected = "the greeting names version 1 of ZMTP: 3 or later is spoken here";
-    refused(Role::Publisher, b"\xff\0\0\0\0\0\0\0\x01\x7f\x01", expected, b"");
+    for major in 0..3 {
+        let greeting = [&b"\xff\0\0\0\0\0\0\0\x01\x7f"[..], &[major]].concat();
+        let expected = format!("the greeting names version {major} of ZMTP: 3 or later is spoken here");
+        refused(Role::Publisher, &greeting, &expected, b"");
+    }
 }
 
 #[test]
@@ -103,6 +106,9 @@ fn metadata_are_read_in_any_order_and_case() {
     ] {
         assert_eq!(receive(&mut Peer::new(Role::Publisher, LIMITS), &ready(&properties)).1, Ok(()));
     }
+    let other = ready(&[property("X-App", b"1"), property("socket-TYPE", b"PUSH")]);
+    let farewell = b"\x04\x1f\x05ERROR\x18socket-type-not-accepted";
+    refused(Role::Publisher, &other, "a PUSH connects to a XPUB", farewell);
     let metadata = [property("Socket-Type", b"DEALER"), identity].concat();
     let body = [b"\x05READY", &metadata[..]].concat();
     let long = [&[6, 0, 0, 0, 0, 0, 0], &(body.len() as u16).to_be_bytes()[..], &body].concat();
@@ -116,7 +122,8 @@ fn metadata_that_are_none() {
     let whole = property("Socket-Type", b"SUB");
     let cut = (1..whole.len()).map(|len| whole[..len].to_vec());
     let nameless = [property("", b"SUB"), b"\x01a\xff\xff\xff\xff".to_vec()];
-    for properties in cut.chain(nameless) {
+    let half = [[whole.clone(), b"\x01a".to_vec()].concat()];
+    for properties in cut.chain(nameless).chain(half) {
         let expected = b"\x04\x19\x05ERROR\x12malformed-metadata";
         refused(Role::Publisher, &ready(&[properties]), "malformed metadata", expected);
     }

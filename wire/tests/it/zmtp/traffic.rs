@@ -1,20 +1,8 @@
 //! What peers say once the handshake is complete.
 
+use super::recorded::{cancelled, message, subscribed};
 use super::{LIMITS, command, frame, publisher, ready, receive, router};
 use atomwire_wire::zmtp::{Event, Fault, Limits, Peer, Role};
-use bytes::Bytes;
-
-fn subscribed(topic: &[u8]) -> Event {
-    Event::Subscribed(topic.into())
-}
-
-fn cancelled(topic: &[u8]) -> Event {
-    Event::Cancelled(topic.into())
-}
-
-fn message(parts: &[&[u8]]) -> Event {
-    Event::Message(parts.iter().map(|part| Bytes::copy_from_slice(part)).collect())
-}
 
 #[track_caller]
 fn means(peer: &mut Peer, bytes: &[u8], expected: &[Event]) {
