@@ -33,7 +33,7 @@ pub fn output() -> u32 {
     address(OUTPUT)
 }
 
-/// Begins a session, whose identity stands at [`input`]: its id, 16 bytes, and its seed, 32. `max_updates` and
+/// Begins a session. The seed of its ids stands at [`input`], 32 bytes. `max_updates` and
 /// `max_bytes` may be pending; `drop_oldest` says what is lost beyond that.
 #[wasm_bindgen]
 pub fn start(max_updates: u32, max_bytes: u32, drop_oldest: bool) {

@@ -1,9 +1,8 @@
 //! Which sessions the relay knows: held by a connection, or kept for the next one.
 
 use crate::metrics::Metrics;
-use atomwire_wire::proto::GoAwayReason;
-use atomwire_wire::relay::{Hello, Ledger, check_seed};
-use atomwire_wire::{IdSeed, SessionId};
+use atomwire_wire::SessionId;
+use atomwire_wire::relay::{Hello, Ledger};
 use lru::LruCache;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -57,12 +56,15 @@ struct Kept {
 
 #[derive(Debug)]
 struct Held {
-    id_seed: IdSeed,
     arrival: Arrival,
     replaced: CancellationToken,
     borrowed: CancellationToken,
     released: Arc<Notify>,
 }
+
+/// A newer socket has the session.
+#[derive(Debug)]
+pub(crate) struct Replaced;
 
 /// A session, held by one connection.
 #[derive(Debug)]
@@ -111,11 +113,7 @@ impl Sessions {
     /// Takes the session that `hello` names. Whoever still holds it is told to let go, and waited for, so
     /// that everything it took on is settled. Only a newer socket keeps it: this `hello` is then the last
     /// word of a connection that its client has given up.
-    pub(crate) async fn claim(
-        &self,
-        hello: &Hello,
-        arrival: Arrival,
-    ) -> Result<(Claim, Ledger), GoAwayReason> {
+    pub(crate) async fn claim(&self, hello: &Hello, arrival: Arrival) -> Result<(Claim, Ledger), Replaced> {
         loop {
             let released = match self.try_claim(hello, arrival)? {
                 Ok(claimed) => return Ok(claimed),
@@ -136,13 +134,12 @@ impl Sessions {
         &self,
         hello: &Hello,
         arrival: Arrival,
-    ) -> Result<Result<(Claim, Ledger), Arc<Notify>>, GoAwayReason> {
+    ) -> Result<Result<(Claim, Ledger), Arc<Notify>>, Replaced> {
         let mut state = self.lock();
         if let Some(held) = state.held.get(&hello.session_id) {
-            check_seed(&held.id_seed, &hello.id_seed).map_err(|_| GoAwayReason::Unauthorized)?;
             match (held.arrival, arrival) {
                 (Arrival::Socket(holder), Arrival::Socket(this)) if holder > this => {
-                    return Err(GoAwayReason::Replaced);
+                    return Err(Replaced);
                 }
                 (Arrival::Socket(_), Arrival::Socket(_)) => held.replaced.cancel(),
                 (Arrival::Socket(_), Arrival::Request) => held.borrowed.cancel(),
@@ -151,17 +148,12 @@ impl Sessions {
             }
             return Ok(Err(Arc::clone(&held.released)));
         }
-        // Looked at where it is: a stranger must not make a ledger look used.
-        if let Some(kept) = state.kept.peek(&hello.session_id) {
-            kept.ledger.check_seed(&hello.id_seed).map_err(|_| GoAwayReason::Unauthorized)?;
-        }
         let kept = state.kept.pop(&hello.session_id);
         let new = kept.is_none();
         let (mut ledger, paid_until) = kept
             .map_or_else(|| (Ledger::new(hello.id_seed, 0), Instant::now()), |it| (it.ledger, it.paid_until));
         let known = ledger.accepted();
-        let resumed = ledger.resume(&hello.id_seed, hello.first_unacked_seq);
-        resumed.map_err(|_| GoAwayReason::Unauthorized)?;
+        ledger.resume(hello.first_unacked_seq);
         let (replaced, borrowed) = (CancellationToken::new(), CancellationToken::new());
         let claim = Claim {
             id: hello.session_id,
@@ -171,8 +163,8 @@ impl Sessions {
             paid_until,
             new,
         };
-        let (id_seed, released) = (hello.id_seed, Arc::new(Notify::new()));
-        state.held.insert(hello.session_id, Held { id_seed, arrival, replaced, borrowed, released });
+        let released = Arc::new(Notify::new());
+        state.held.insert(hello.session_id, Held { arrival, replaced, borrowed, released });
         self.count(&state);
         Ok(Ok((claim, ledger)))
     }
@@ -237,7 +229,7 @@ mod tests {
     use crate::metrics::Metrics;
     use atomwire_wire::relay::Hello;
     use std::sync::Arc;
-    use tokio::time::{Instant, advance, timeout};
+    use tokio::time::{Instant, timeout};
 
     #[tokio::test(start_paused = true)]
     async fn a_quiet_relay_forgets_too() {
@@ -250,13 +242,9 @@ mod tests {
             first_unacked_seq: 7,
         };
         let (claim, mut ledger) = sessions.claim(&hello, Arrival::Request).await.expect("nobody has it");
-        ledger.resume(&hello.id_seed, 9).expect("its own");
+        ledger.resume(9);
         assert!(sessions.release(&claim, ledger, false).is_empty());
         let released = Instant::now();
-        // A stranger's hello does not make it any younger.
-        advance(KEPT_FOR / 2).await;
-        let stranger = Hello { id_seed: [2; 32], ..hello };
-        sessions.claim(&stranger, Arrival::Request).await.expect_err("another's seed");
         let gone = timeout(2 * KEPT_FOR, sessions.outdated()).await.expect("within two hours");
         assert_eq!(gone, [Ended { id: [1; 16], next_seq: 9, reason: "forgotten" }]);
         assert!((KEPT_FOR..=KEPT_FOR + 2 * TICK).contains(&released.elapsed()));

@@ -8,7 +8,7 @@ use crate::machine::{
     self, AREA_BYTES, Hello, IDS, INPUT, LOG, Machine, Memory, OUTPUT, Parent, Text, Update,
 };
 use crate::proto::{ClientFrame, client_frame::Frame};
-use crate::{IdSeed, LostReason, Micros, ParentContext, SessionId};
+use crate::{IdSeed, LostReason, Micros, ParentContext};
 use prost::Message;
 
 pub use crate::machine::{FLUSH_AGE, GATHER, Malformed, Stats, WhenFull};
@@ -16,8 +16,6 @@ pub use crate::machine::{FLUSH_AGE, GATHER, Malformed, Stats, WhenFull};
 /// What a session is made of.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Random, and kept over reconnects.
-    pub session_id: SessionId,
     /// Random, and kept over reconnects.
     pub id_seed: IdSeed,
     /// OpenTelemetry resource attributes, without NUL characters.
@@ -95,7 +93,7 @@ impl Emitter {
     /// A session that has not connected yet.
     pub fn new(config: Config) -> Self {
         let mut machine = Machine::new(Heap { bytes: vec![0; LOG] });
-        machine.memory().write(INPUT, &[&config.session_id[..], &config.id_seed].concat());
+        machine.memory().write(INPUT, &config.id_seed);
         machine.start(config.queue_updates, config.queue_bytes, config.when_full);
         let resource =
             config.resource.iter().flat_map(|(key, value)| [key, "\0", value, "\0"]).collect::<String>();

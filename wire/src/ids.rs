@@ -1,12 +1,13 @@
-//! Trace and span ids, derived rather than sent.
+//! Session, trace and span ids, derived rather than sent.
 //!
 //! Position *p* of a session's id stream is the 32 bytes from offset 32·*p* of the `ChaCha12` key stream
 //! under the session's seed (64-bit block counter, nonce zero: the original variant of D. J.
 //! Bernstein): 16 bytes of trace id, 8 of span id, 8 unused. Both ends compute it, so 24 random bytes an
-//! update stay off the wire, and a client cannot choose somebody else's ids.
+//! update stay off the wire, and a client cannot choose somebody else's ids. The last position's trace id is the
+//! session's own id: who knows the seed has it, and who sees it on the bus does not have the seed.
 
 #[cfg(feature = "relay")]
-use crate::IdSeed;
+use crate::{IdSeed, SessionId};
 #[cfg(feature = "relay")]
 use chacha20::ChaCha12Rng;
 #[cfg(feature = "relay")]
@@ -61,6 +62,12 @@ impl IdStream {
         self.cipher.fill_bytes(&mut bytes);
         Ids::from_stream(&bytes)
     }
+}
+
+/// The id of the session whose seed this is.
+#[cfg(feature = "relay")]
+pub fn session_id(seed: IdSeed) -> SessionId {
+    IdStream::new(seed).at(u64::MAX).trace_id
 }
 
 #[cfg(feature = "relay")]

@@ -29,10 +29,10 @@ pub type Micros = u64;
 /// The WebSocket subprotocol of version 1.
 pub const SUBPROTOCOL: &str = "atomwire.v1";
 
-/// The 16 random bytes that name a session.
+/// The 16 bytes that name a session, derived from its seed ([`ids::session_id`]).
 pub type SessionId = [u8; 16];
 
-/// The 32 random bytes from which a session's trace and span ids are derived.
+/// The 32 random bytes from which a session's id and those of its traces and spans are derived.
 pub type IdSeed = [u8; 32];
 
 /// A W3C trace context: the parent of an update's span.

@@ -33,7 +33,7 @@ use crate::{LostReason, Micros, limits};
 use answers::{ACK, GO_AWAY, Offered, PONG, Refused, WELCOME, at_most_an_hour};
 use frames::{BYE, PING};
 use log::{Log, SENT};
-use memory::{IDENTITY, IDS as IDENTITY_END, KEY_PLACE, KEYS};
+use memory::{IDS as SEED_END, KEY_PLACE, KEYS, SEED};
 use queue::{ACKNOWLEDGED, BASE, COUNTS, CREATED, LOST, PENDING, SETTLED};
 use reader::Reader;
 
@@ -200,11 +200,10 @@ impl<M: Memory> Machine<M> {
         }
     }
 
-    /// A session that has not connected yet, whose identity stands at the input: its id, 16 bytes, and the seed of
-    /// its ids, 32, both random and kept over reconnects. `max_updates` may be pending, and `max_bytes` of them as
-    /// encoded.
+    /// A session that has not connected yet. The seed of its ids stands at the input: 32 bytes, random and kept over
+    /// reconnects. `max_updates` may be pending, and `max_bytes` of them as encoded.
     pub fn start(&mut self, max_updates: usize, max_bytes: usize, when_full: WhenFull) {
-        self.memory.copy(INPUT, IDENTITY, IDENTITY_END - IDENTITY);
+        self.memory.copy(INPUT, SEED, SEED_END - SEED);
         (self.max_updates, self.max_bytes, self.log.most_ranges) = (max_updates, max_bytes, max_updates);
         self.when_full = when_full;
         self.log.clear();

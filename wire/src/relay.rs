@@ -13,12 +13,12 @@ mod ledger;
 mod shape;
 
 pub use accept::{Accepted, Refusal, RejectedRange, Update, check_value};
-pub use ledger::{Ledger, WrongSeed, check_seed};
+pub use ledger::Ledger;
 
 use crate::clock::Offset;
 use crate::decode::Malformed;
 use crate::proto::{self, client_frame, server_frame};
-use crate::{IdSeed, Micros, SessionId, limits};
+use crate::{IdSeed, Micros, SessionId, ids, limits};
 use bytes::Bytes;
 use prost::Message;
 use std::sync::Arc;
@@ -119,9 +119,9 @@ const BEFORE_WELCOME: Violation = Violation::Order("a frame before welcome");
 /// A valid `Hello`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
-    /// Names the session.
+    /// Names the session; derived from the seed, so that only its owner can say so.
     pub session_id: SessionId,
-    /// Proves that the client owns it.
+    /// What its ids are derived from.
     pub id_seed: IdSeed,
     /// OpenTelemetry resource attributes.
     pub resource: Vec<(String, String)>,
@@ -319,9 +319,10 @@ fn read_hello(hello: proto::Hello, now: Micros) -> Result<(Hello, Offset), Viola
         limit("hello.resource.key", limits::ATTRIBUTE_BYTES, attribute.key.len())?;
         limit("hello.resource.value", limits::ATTRIBUTE_BYTES, attribute.value.len())?;
     }
+    let id_seed = exactly("hello.id_seed", &hello.id_seed)?;
     let hello = Hello {
-        session_id: exactly("hello.session_id", &hello.session_id)?,
-        id_seed: exactly("hello.id_seed", &hello.id_seed)?,
+        session_id: ids::session_id(id_seed),
+        id_seed,
         resource: hello.resource.into_iter().map(|it| (it.key, it.value)).collect(),
         token: hello.token,
         first_unacked_seq: hello.first_unacked_seq,

@@ -33,11 +33,7 @@ fn peak(work: impl FnOnce()) -> usize {
 }
 
 fn session() -> Session {
-    let hello = proto::Hello {
-        session_id: Bytes::from_static(&[1; 16]),
-        id_seed: Bytes::from_static(&[2; 32]),
-        ..Default::default()
-    };
+    let hello = proto::Hello { id_seed: Bytes::from_static(&[2; 32]), ..Default::default() };
     let mut session = Session::new(Limits::default());
     session.receive(&encode(Frame::Hello(hello)), 0).unwrap();
     session.attach(Ledger::new([2; 32], 0), 0);
@@ -55,7 +51,6 @@ fn relay_costs(frame: &Bytes) -> usize {
 
 fn emitter_costs(frame: &[u8]) -> usize {
     let mut emitter = Emitter::new(Config {
-        session_id: [1; 16],
         id_seed: [2; 32],
         resource: Vec::new(),
         token: String::new(),

@@ -72,7 +72,6 @@ impl Connection {
         let mut emitter = None;
         if contract == Contract::Binary {
             let mut session = Emitter::new(Config {
-                session_id: fastrand::u128(..).to_be_bytes(),
                 id_seed: std::array::from_fn(|_| fastrand::u8(..)),
                 resource: vec![("service.name".into(), "bench".into())],
                 token: String::new(),

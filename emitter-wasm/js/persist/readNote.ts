@@ -4,12 +4,12 @@ import type { LeftNote } from '../session/Note.js';
 export function readNote(name: string): LeftNote | undefined {
   try {
     const note: LeftNote = JSON.parse(localStorage.getItem(name) ?? '');
-    const id = name.slice(-32);
-    const [url, resource, identity, from, end, reason, at] = note;
+    const half = name.slice(-32);
+    const [url, resource, seed, from, end, reason, at] = note;
     const readable =
       [url, resource].every((text) => typeof text === 'string') &&
-      identity.length === 48 &&
-      identity.slice(0, 16).every((byte, at) => byte === Number.parseInt(id.slice(2 * at, 2 * at + 2), 16)) &&
+      seed.length === 32 &&
+      seed.slice(0, 16).every((byte, at) => byte === Number.parseInt(half.slice(2 * at, 2 * at + 2), 16)) &&
       [from, end, reason].every(Number.isSafeInteger) &&
       0 <= from &&
       from <= end &&

@@ -23,7 +23,7 @@ export async function speakFor(
   expired: boolean,
   rescuer: Rescuer,
 ): Promise<void> {
-  const [, resource, identity, base, end, reason, , kept] = note;
+  const [, resource, seed, base, end, reason, , kept] = note;
   const database = kept ? await openDatabase(() => {}) : undefined;
   try {
     const rows = expired ? [] : ((await database?.getAll('frames', rowsUpTo(name))) ?? []);
@@ -31,7 +31,7 @@ export async function speakFor(
       rescuer.diagnose('recovered', `${end - base} updates that earlier pages left are on their way`);
     }
     const left: LeftSession = {
-      identity: Uint8Array.from(identity),
+      seed: Uint8Array.from(seed),
       resource,
       keys: rows.at(-1)?.keys ?? [],
       frames: rows.flatMap(({ frames }) => frames),

@@ -5,8 +5,8 @@ import { hexOf } from './hexOf.js';
 export type LeftNote = [
   url: string,
   resource: string,
-  /** The session's id and its seed. */
-  identity: number[],
+  /** The session's. */
+  seed: number[],
   /** Its first number that was not settled… */
   from: number,
   /** …and the one after its last, when this was written. */
@@ -22,7 +22,7 @@ export type LeftNote = [
 /** Loads what few pages need. */
 export type LoadPersist = () => Promise<typeof import('../persist/persist.js')>;
 
-/** Of a note in the storage, and of its lock; the session's id follows, in hexadecimal. */
+/** Of a note in the storage, and of its lock; half of the session's seed follows, in hexadecimal: nobody sees it who cannot read the note. */
 const PREFIX = 'atomwire:';
 /**
  * What is unsettled for so long is noted: a batch waits for 200 ms, and an answer from another continent as
@@ -36,7 +36,7 @@ const PAGE_KILLED = 7;
 
 /** The session that a note is about. */
 export interface Noted {
-  readonly identity: Uint8Array;
+  readonly seed: Uint8Array;
   readonly resource: string;
   settled(): number;
   created(): number;
@@ -65,7 +65,7 @@ export interface Note {
  */
 export function noteOf(session: Noted, url: string): Note {
   const { locks } = navigator;
-  const name: string = PREFIX + hexOf(session.identity.subarray(0, 16));
+  const name: string = PREFIX + hexOf(session.seed.subarray(0, 16));
   /** As it stands in the storage; empty when it does not. */
   let text = '';
   let waiting = false;
@@ -124,7 +124,7 @@ export function noteOf(session: Noted, url: string): Note {
       const left: LeftNote = [
         url,
         session.resource,
-        [...session.identity],
+        [...session.seed],
         from,
         end,
         reason,

@@ -67,7 +67,7 @@ export interface SessionEvents {
 
 /** What an earlier page has left of its session. */
 export interface LeftSession {
-  identity: Uint8Array;
+  seed: Uint8Array;
   resource: string;
   /** In the order of their indices. */
   keys: string[];
@@ -82,8 +82,8 @@ export interface LeftSession {
 
 /** One session with a relay: the module's instance, and around it the socket, the timer and the clock. */
 export interface Session extends Live {
-  /** Random: the session's id, 16 bytes, and its seed. */
-  readonly identity: Uint8Array;
+  /** Random: 32 bytes, from which its ids are derived. */
+  readonly seed: Uint8Array;
   readonly resource: string;
   /** The list is left alone: this may be another page's session by now. */
   held: boolean;
@@ -120,11 +120,11 @@ export function openSession(
   events: SessionEvents,
   source: Recorder | LeftSession,
 ): Session {
-  const left = 'identity' in source ? source : undefined;
+  const left = 'seed' in source ? source : undefined;
   /** None for an earlier page's session, which is kept until it is over. */
   const recorder = left ? undefined : (source as Recorder);
   const {
-    identity = crypto.getRandomValues(new Uint8Array(48)),
+    seed = crypto.getRandomValues(new Uint8Array(32)),
     resource = resourceOf(options),
     base = 0,
   } = left ?? {};
@@ -482,7 +482,7 @@ export function openSession(
     over = reason;
   }
 
-  memory.write(identity);
+  memory.write(seed);
   core.start(maxUpdates, maxBytes, dropOldest ? 1 : 0);
   if (left) {
     core.restore_at(base);
@@ -495,7 +495,7 @@ export function openSession(
   }
 
   const session: Session = {
-    identity,
+    seed,
     resource,
     held: false,
     wake(soon) {

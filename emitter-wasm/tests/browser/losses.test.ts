@@ -108,7 +108,7 @@ describe('each reason of loss is counted, told once, and reported', () => {
     window.dispatchEvent(new PageTransitionEvent('pagehide', { persisted: false }));
     await peer.until(() => peer.requests.length === 1);
     const [hello, ...rest] = peer.requests[0] ?? [];
-    expect(hello?.hello?.sessionId).toBe(peer.hellos[0]?.sessionId);
+    expect(hello?.hello?.idSeed).toBe(peer.hellos[0]?.idSeed);
     const sent = rest.flatMap(({ batch }) => batch?.updates ?? []).length;
     expect(rest.flatMap(({ batch }) => batch?.lost ?? [])).toEqual([
       { first: sent, last: 9, reason: 'LOST_REASON_PAGE_CLOSED' },

@@ -25,7 +25,6 @@ test('Hello says who this is', async () => {
   await peer.updatesUntil(1);
   const [hello] = peer.hellos;
   expect(hello?.token).toBe('secret');
-  expect(atob(hello?.sessionId ?? '')).toHaveLength(16);
   expect(atob(hello?.idSeed ?? '')).toHaveLength(32);
   expect(Object.fromEntries(hello?.resource?.map(({ key, value }) => [key, value]) ?? [])).toEqual({
     'service.name': 'shop',
@@ -68,7 +67,6 @@ describe('after a lost connection', () => {
 
     expect(peer.updates.map(({ value }) => value)).toEqual(range(0, 30));
     const [first, second] = peer.hellos;
-    expect(second?.sessionId).toBe(first?.sessionId);
     expect(second?.idSeed).toBe(first?.idSeed);
     expect(second?.firstUnackedSeq).toBe(10);
     expect(emitter.stats()).toMatchObject({
@@ -254,7 +252,7 @@ describe('the page', () => {
     window.dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }));
     await emitter.flush();
     expect(peer.updates.map(({ value }) => value)).toEqual([0, 1]);
-    expect(peer.hellos[1]?.sessionId).toBe(peer.hellos[0]?.sessionId);
+    expect(peer.hellos[1]?.idSeed).toBe(peer.hellos[0]?.idSeed);
   });
 
   test('asleep: times follow the wall clock, on a new connection', async () => {
@@ -330,7 +328,7 @@ describe('shutdown', () => {
     const second = await startWithPeer();
     count(1, 2);
     expect((await second.peer.updatesUntil(1))[0]).toMatchObject({ seq: 0, value: 1 });
-    expect(second.peer.hellos[0]?.sessionId).not.toBe(first.peer.hellos[0]?.sessionId);
+    expect(second.peer.hellos[0]?.idSeed).not.toBe(first.peer.hellos[0]?.idSeed);
   });
 });
 

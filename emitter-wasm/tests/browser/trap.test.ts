@@ -54,7 +54,7 @@ test('a trap costs what was pending; a new session goes on, and says so once', a
     pending: 0,
     lost: { emitter_failed: 2 },
   });
-  expect(peer.hellos[1]?.sessionId).not.toBe(peer.hellos[0]?.sessionId);
+  expect(peer.hellos[1]?.idSeed).not.toBe(peer.hellos[0]?.idSeed);
   expect(peer.hellos[1]?.firstUnackedSeq ?? 0).toBe(0);
   expect(diagnostics.map(({ kind }) => kind)).toEqual(['emitter_failed']);
 });

@@ -32,8 +32,8 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn start() -> Self {
-        let identity: Vec<u8> = (0..48).map(|_| (Math::random() * 256.0) as u8).collect();
-        put(&identity);
+        let seed: Vec<u8> = (0..32).map(|_| (Math::random() * 256.0) as u8).collect();
+        put(&seed);
         module::start(10_000, 4 << 20, false);
         Self { positions: 0.0 }
     }

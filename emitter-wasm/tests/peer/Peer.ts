@@ -3,7 +3,6 @@ import { inject } from 'vitest';
 /** A client frame as protobufjs gives it: numbers for integers, base64 for bytes, names for enums. */
 export interface ClientFrame {
   hello?: {
-    sessionId: string;
     idSeed: string;
     resource?: { key: string; value: string }[];
     token?: string;

@@ -8,7 +8,7 @@ use crate::clock;
 use crate::losses::Losses;
 use crate::message::{self, Payload};
 use crate::relay::Relay;
-use crate::sessions::{Arrival, Claim};
+use crate::sessions::{Arrival, Claim, Replaced};
 use crate::trace::{BrowserSpan, Record, Resource, context};
 use atomwire_wire::proto::GoAwayReason;
 use atomwire_wire::relay::{
@@ -85,13 +85,9 @@ impl Claimed {
             let message = "hello.token is not the one that this relay asks for".to_owned();
             return Err(Refusal { reason: GoAwayReason::Unauthorized, message });
         }
-        let (claim, ledger) = relay.sessions.claim(&hello, arrival).await.map_err(|reason| {
-            let message = match reason {
-                GoAwayReason::Replaced => REPLACED,
-                _ => "hello.id_seed is not the one that opened this session",
-            };
-            Refusal { reason, message: message.to_owned() }
-        })?;
+        let claimed = relay.sessions.claim(&hello, arrival).await;
+        let (claim, ledger) = claimed
+            .map_err(|Replaced| Refusal { reason: GoAwayReason::Replaced, message: REPLACED.to_owned() })?;
         let protocol = match arrival {
             Arrival::Socket(_) => "websocket",
             Arrival::Request => "http",

@@ -16,7 +16,7 @@ async fn everything_comes_in_order_and_is_counted() {
     let messages = bus.take(1000).await;
     assert!(messages.iter().map(Message::relay_seq).eq(0..1000));
     assert!(messages.iter().all(|it| it.json["relay"]["id"] == relay.id.as_str()));
-    let session = json!("01".repeat(16));
+    let session = json!(crate::support::session(1));
     let (one, two): (Vec<_>, Vec<_>) = messages.into_iter().partition(|it| it.json["session"] == session);
     for messages in [one, two] {
         assert!(messages.iter().map(Message::seq).eq(0..500));

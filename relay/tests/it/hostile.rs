@@ -71,7 +71,7 @@ async fn a_broken_rule_is_named() {
         // Another session does not notice, and there is nothing to say on the bus.
         bystander.write("n", "1");
         bystander.settled().await;
-        assert_eq!(bus.next().await.json["session"], "02".repeat(16));
+        assert_eq!(bus.next().await.json["session"], crate::support::session(2));
     }
     assert_eq!(relay.metric(r#"bad_input_total{kind="frame"}"#).await, count);
     assert_eq!(relay.metric("updates_received_total").await, count, "a violation leaves no trace");
@@ -119,7 +119,6 @@ async fn the_first_frame_is_a_hello_of_the_right_shape() {
     let attribute = |bytes: usize| Attribute { key: "k".repeat(bytes), value: String::new() };
     let cases = [
         (Frame::Ping(Ping::default()), "the first frame must be hello"),
-        (Frame::Hello(Hello { session_id: vec![1; 15].into(), ..hello(1) }), "hello.session_id must be 16"),
         (Frame::Hello(Hello { id_seed: vec![1; 33].into(), ..hello(1) }), "hello.id_seed must be 32 bytes"),
         (
             Frame::Hello(Hello { token: "t".repeat(4097), ..hello(1) }),

@@ -1,9 +1,7 @@
 //! The ledger topic: with it, every number is a message, a loss with a place and a reason, or still open.
 
 use crate::sessions::batch;
-use crate::support::{
-    Collector, Message, Plain, Raw, Relay, Session, Setup, Subscriber, body, hello, post, post_many,
-};
+use crate::support::{Message, Plain, Raw, Relay, Session, Setup, Subscriber, body, hello, post, post_many};
 use atomwire_wire::LostReason;
 use atomwire_wire::proto::client_frame::Frame;
 use atomwire_wire::proto::{self, Bye, Hello, LostRange};
@@ -32,7 +30,7 @@ async fn what_a_browser_lost_and_the_end_of_its_session() {
     session.run().await;
     assert_eq!(session.sent_away, None);
 
-    let session = "01".repeat(16);
+    let session = crate::support::session(1);
     let lost = ledger.next().await;
     let ranges = json!([
         { "first": 1, "last": 3, "reason": "queue_full" },
@@ -64,7 +62,7 @@ async fn what_the_relay_refused_is_a_loss_with_its_numbers() {
 
     // 2 losses, 5 updates, 1 end.
     let messages = bus.take(8).await;
-    let session = "01".repeat(16);
+    let session = crate::support::session(1);
     let lost = |place, ranges, seq| json!({ "session": session, "lost": ranges, "place": place, "relay": from(&relay, seq) });
     let of_browser = json!([{ "first": 10, "last": 11, "reason": "page_closed" }]);
     assert_eq!(messages[0].json, lost("browser", of_browser, 0));
@@ -165,8 +163,7 @@ async fn a_session_of_another_relay_starts_where_its_client_says() {
     session.connect(&second).await;
     session.write("n", "1");
     session.settled().await;
-    let start =
-        json!({ "session": "01".repeat(16), "start": true, "next_seq": 13, "relay": from(&second, 0) });
+    let start = json!({ "session": crate::support::session(1), "start": true, "next_seq": 13, "relay": from(&second, 0) });
     assert_eq!(bus.next().await.json, start);
     assert_eq!(bus.next().await.seq(), 13);
 
@@ -230,12 +227,12 @@ async fn a_session_that_was_forgotten_may_come_back() {
     relay.settles("connections", |open| open == 0).await;
     // As many as the relay keeps: it is the oldest.
     let others = (0..16_384_u64).map(|number| {
-        let session_id = [&[0xff; 8], &number.to_be_bytes()[..]].concat().into();
-        vec![Frame::Hello(Hello { session_id, ..hello(2) }), batch(0, 1)]
+        let id_seed = [&[0xff; 24], &number.to_be_bytes()[..]].concat().into();
+        vec![Frame::Hello(Hello { id_seed, ..hello(2) }), batch(0, 1)]
     });
     post_many(relay.listen, "/v1/batch", others).await;
     let end = json!({
-        "session": "01".repeat(16), "end": true, "next_seq": 3, "reason": "forgotten",
+        "session": crate::support::session(1), "end": true, "next_seq": 3, "reason": "forgotten",
         "relay": from(&relay, 0),
     });
     assert_eq!(ledger.next().await.json, end);
@@ -266,7 +263,7 @@ async fn who_says_nothing_leaves_nothing() {
     let (mut raw, _) = Raw::welcomed(&relay, 5).await;
     raw.send(batch(0, 1)).await;
     raw.send(Frame::Bye(Bye { next_seq: 1 })).await;
-    assert_eq!(ledger.next().await.json["session"], "05".repeat(16));
+    assert_eq!(ledger.next().await.json["session"], crate::support::session(5));
 }
 
 /// `count` ranges of one update each from `first` on, each for another reason than its neighbours.

@@ -1,10 +1,10 @@
 //! `POST /v1/batch`: a page's last words.
 
 use crate::sessions::batch;
-use crate::support::{Message, Raw, Relay, Session, Subscriber, body, hello, post};
+use crate::support::{Message, Raw, Relay, Subscriber, body, hello, post};
 use atomwire_wire::proto::client_frame::Frame;
 use atomwire_wire::proto::server_frame::Frame::{Ack, GoAway, Welcome};
-use atomwire_wire::proto::{Bye, GoAwayReason, Hello, ServerFrame, server_frame};
+use atomwire_wire::proto::{Bye, GoAwayReason, ServerFrame, server_frame};
 use prost::Message as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -110,34 +110,6 @@ async fn nothing_follows_a_goodbye() {
     assert!(said.contains("a frame after bye"), "{said}");
     assert!(bus.take(3).await.iter().map(Message::seq).eq(0..3));
     assert_eq!(bus.next().await.json["next_seq"], 3);
-}
-
-#[tokio::test]
-async fn a_stranger_takes_nothing() {
-    let relay = Relay::start().await;
-    let mut ledger = Subscriber::connect(&relay, &["atomwire.ledger"]).await;
-    let mut owner = Session::connected(&relay, 1).await;
-    owner.write("n", "1");
-    owner.settled().await;
-    let stranger = Hello { id_seed: vec![9; 32].into(), first_unacked_seq: 77, ..hello(1) };
-    for connected in [true, false] {
-        let frames = vec![Frame::Hello(stranger.clone()), batch(77, 1), Frame::Bye(Bye { next_seq: 78 })];
-        let said = refused(&relay, &body(frames), GoAwayReason::Unauthorized).await;
-        assert!(said.contains("hello.id_seed"), "{said}");
-        owner.write("n", "1");
-        if connected {
-            owner.settled().await;
-            owner.disconnect();
-            relay.settles("connections", |open| open == 0).await;
-        }
-    }
-    assert_eq!(owner.sent_away, None, "its socket was not even borrowed");
-    owner.connect(&relay).await;
-    owner.emitter.end();
-    owner.run().await;
-    let first = ledger.next().await;
-    assert_eq!((&first.json["end"], &first.json["next_seq"]), (&true.into(), &3.into()));
-    assert_eq!(relay.metric("updates_received_total").await, 3);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use crate::plain_contract::malformed_states;
 use crate::support::{Message, Plain, Raw, Relay, Session, Setup, Subscriber, hello, hex, now_us};
 use atomwire_wire::emitter::{Config, Key, NewUpdate, WhenFull};
+use atomwire_wire::ids::session_id;
 use atomwire_wire::proto::client_frame::Frame;
 use atomwire_wire::proto::{
     Batch, Bye, Error, GoAwayReason, Hello, Omitted, ParentContext, RejectReason, Update,
@@ -34,7 +35,7 @@ async fn a_burst_arrives_in_order_and_once() {
         assert_eq!(message.seq(), seq);
         assert_eq!(message.json["value"], seq);
         assert_eq!(message.json["key"], ["cart", "user"][seq as usize % 2]);
-        assert_eq!(message.json["session"], "01".repeat(16));
+        assert_eq!(message.json["session"], crate::support::session(1));
         assert_eq!(message.trace()[1], hex(&session.emitter.ids(seq).trace_id), "ids are derived, not sent");
         assert_eq!(message.trace()[3], "03");
     }
@@ -141,26 +142,32 @@ async fn a_connection_that_reads_nothing_does_not_keep_its_session() {
 #[tokio::test]
 async fn a_session_belongs_to_whoever_has_its_seed() {
     let relay = Relay::start().await;
-    let mut ledger = Subscriber::connect(&relay, &["atomwire.ledger"]).await;
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
     let (mut owner, _) = Raw::welcomed(&relay, 1).await;
-    let stranger = Hello { id_seed: vec![9; 32].into(), first_unacked_seq: 77, ..hello(1) };
-    for connected in [true, false] {
-        let mut raw = Raw::connect(&relay).await;
-        raw.send(Frame::Hello(stranger.clone())).await;
-        let away = raw.sent_away(GoAwayReason::Unauthorized).await;
-        assert!(away.message.contains("hello.id_seed"), "{}", away.message);
-        if connected {
-            owner.send(batch(0, 1)).await;
-            assert_eq!(owner.acknowledgement().await.next_seq, 1, "the owner does not notice");
-            drop(owner);
-            relay.settles("connections", |open| open == 0).await;
-            owner = Raw::connect(&relay).await;
-        }
+    owner.send(batch(0, 1)).await;
+    assert_eq!(owner.acknowledgement().await.next_seq, 1);
+    let seen = bus.next().await.json["session"].clone();
+    // Its id is on the bus for all to see, and opens nothing.
+    let id = session_id([1; 32]);
+    for seed in [[9; 32].to_vec(), [id, id].concat(), [id, [0; 16]].concat()] {
+        let stranger = Hello { id_seed: seed.into(), ..hello(1) };
+        let (mut stranger, next_seq) = Raw::welcomed_with(&relay, stranger).await;
+        assert_eq!(next_seq, 0);
+        stranger.send(batch(0, 1)).await;
+        assert_ne!(bus.next().await.json["session"], seen);
     }
-    owner.send(Frame::Hello(hello(1))).await;
-    owner.answer().await;
-    owner.send(Frame::Bye(Bye { next_seq: 1 })).await;
-    assert_eq!(ledger.next().await.json["end"], true, "the stranger left no trace in its books");
+    let id_seed = id.to_vec().into();
+    let mut stranger = Raw::connect(&relay).await;
+    stranger.send(Frame::Hello(Hello { id_seed, ..hello(1) })).await;
+    stranger.sent_away(GoAwayReason::ProtocolError).await;
+    owner.send(batch(1, 1)).await;
+    assert_eq!(owner.acknowledgement().await.next_seq, 2, "the owner does not notice");
+    // A relay that never heard of the session knows its owner all the same.
+    let second = Relay::start().await;
+    let mut bus = Subscriber::connect(&second, &["atom-updates"]).await;
+    let (mut owner, _) = Raw::welcomed(&second, 1).await;
+    owner.send(batch(0, 1)).await;
+    assert_eq!(bus.next().await.json["session"], seen);
 }
 
 #[tokio::test]
@@ -173,7 +180,6 @@ async fn a_token_is_asked_for_where_there_is_one() {
         assert!(away.message.contains("hello.token"), "{}", away.message);
     }
     let config = Config {
-        session_id: [1; 16],
         id_seed: [1; 32],
         resource: Vec::new(),
         token: "sesame".into(),

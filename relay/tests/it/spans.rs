@@ -90,7 +90,11 @@ async fn an_update_of_an_emitter_is_three_spans() {
             assert_eq!(own.resource[key], value);
         }
     }
-    let common = [("atomwire.key", "cart"), ("atomwire.session.id", &"01".repeat(16)), ("atomwire.seq", "0")];
+    let common = [
+        ("atomwire.key", "cart"),
+        ("atomwire.session.id", &crate::support::session(1)),
+        ("atomwire.seq", "0"),
+    ];
     attributes(client, common);
     attributes(server, common);
     let topic = ("messaging.destination.name", "atom-updates");
@@ -297,7 +301,10 @@ async fn every_loss_is_a_span_whatever_the_ratio_says() {
         let status = span.status.as_ref().unwrap();
         assert_eq!((status.code(), status.message.as_str()), (StatusCode::Error, reason));
         assert_eq!(received.resource["service.name"], "shop");
-        attributes(received, [("atomwire.session.id", "01".repeat(16).as_str()), ("error.type", reason)]);
+        attributes(
+            received,
+            [("atomwire.session.id", crate::support::session(1).as_str()), ("error.type", reason)],
+        );
         attributes(received, [("atomwire.lost.first", first), ("atomwire.lost.last", last)]);
         attributes(received, [("atomwire.lost.reason", reason), ("atomwire.lost.place", place)]);
         assert!(span.parent_span_id.is_empty());

@@ -13,7 +13,7 @@ pub(crate) use collector::{Collector, Received, RetryAfter};
 pub(crate) use http::{get, head, post, post_many, request};
 pub(crate) use plain::Plain;
 pub(crate) use process::{Relay, Setup};
-pub(crate) use raw::{Raw, body, frame, hello};
+pub(crate) use raw::{Raw, body, frame, hello, session};
 pub(crate) use session::Session;
 pub(crate) use subscriber::{Message, Subscriber};
 

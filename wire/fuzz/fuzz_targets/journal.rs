@@ -29,7 +29,6 @@ fn frames(mut body: Bytes) -> Option<Vec<Bytes>> {
 fuzz_target!(|data: &[u8]| {
     let Some(kept) = frames(Bytes::copy_from_slice(data)) else { return };
     let config = Config {
-        session_id: [1; 16],
         id_seed: [2; 32],
         resource: Vec::new(),
         token: String::new(),

@@ -26,7 +26,6 @@ fn drive(emitter: &mut Emitter) {
 
 fuzz_target!(|data: &[u8]| {
     let mut emitter = Emitter::new(Config {
-        session_id: [1; 16],
         id_seed: [2; 32],
         resource: Vec::new(),
         token: String::new(),

@@ -1,7 +1,7 @@
 //! The frames to the relay, written from the log.
 
 use super::log::{HEAD, Mark, SENT, UPDATE};
-use super::memory::{IDENTITY, INPUT, KEY_PLACE, KEYS, Memory, SEED, Text};
+use super::memory::{INPUT, KEY_PLACE, KEYS, Memory, SEED, Text};
 use super::queue::{BASE_TIME, CREATED, SETTLED};
 use super::{Connection, FLUSH_BYTES, Machine};
 use crate::{LostReason, Micros, limits};
@@ -39,18 +39,17 @@ impl<M: Memory> Machine<M> {
     pub(super) fn hello(&mut self, about: Hello, now: Micros) {
         self.connection = Connection::new(now);
         let hello = self.open(HELLO);
-        self.bytes(1, IDENTITY, 16);
-        self.bytes(2, SEED, 32);
+        self.bytes(1, SEED, 32);
         let (mut at, end) = (INPUT, INPUT + about.resource);
         while at < end {
-            let attribute = self.open(3);
+            let attribute = self.open(2);
             at = self.text_before_nul(1, at, end);
             at = self.text_before_nul(2, at, end);
             self.close(attribute);
         }
-        self.string(4, Text { at: end, len: about.token });
-        self.uint(5, self.counts[SETTLED]);
-        self.uint(6, now);
+        self.string(3, Text { at: end, len: about.token });
+        self.uint(4, self.counts[SETTLED]);
+        self.uint(5, now);
         self.close(hello);
     }
 

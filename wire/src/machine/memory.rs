@@ -2,7 +2,7 @@
 //! and a native program.
 //!
 //! ```text
-//!  INPUT ── OUTPUT ── IDENTITY ── IDS ── KEYS ── LOG ──▶
+//!  INPUT ── OUTPUT ── SEED ── IDS ── KEYS ── LOG ──▶
 //! ```
 //! An address is one number where a slice is two, and borrows nothing. What lies beyond the end traps.
 
@@ -16,9 +16,8 @@ pub const AREA_BYTES: usize = FRAME_BYTES + 16 * 1024;
 pub const INPUT: usize = 0;
 /// What the machine gives.
 pub const OUTPUT: usize = INPUT + AREA_BYTES;
-/// The session's id and seed.
-pub(super) const IDENTITY: usize = OUTPUT + AREA_BYTES;
-pub(super) const SEED: usize = IDENTITY + 16;
+/// The seed of the session's ids.
+pub(super) const SEED: usize = OUTPUT + AREA_BYTES;
 /// Room for the ids of two positions, a trace's and a parent's: [`IDS_BYTES`] each.
 pub const IDS: usize = SEED + 32;
 /// What the ids of a position take: the trace id's 16 bytes, and the span id's 8.

@@ -24,24 +24,21 @@ pub mod client_frame {
 /// The first frame of every connection.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Hello {
-    /// 16 random bytes, kept over reconnects.
+    /// 32 random bytes, kept over reconnects: the key from which both ends derive the session's id and those of its
+    /// traces and spans, and with that the proof that a reconnecting client owns the session.
     #[prost(bytes = "bytes", tag = "1")]
-    pub session_id: ::prost::bytes::Bytes,
-    /// 32 random bytes, kept over reconnects: the key from which both ends derive trace and span ids,
-    /// and the proof that a reconnecting client owns the session.
-    #[prost(bytes = "bytes", tag = "2")]
     pub id_seed: ::prost::bytes::Bytes,
     /// OpenTelemetry resource attributes of the browser's spans (service.name and so on).
-    #[prost(message, repeated, tag = "3")]
+    #[prost(message, repeated, tag = "2")]
     pub resource: ::prost::alloc::vec::Vec<Attribute>,
     /// Whatever the operator asks clients to present; empty where nothing is asked.
-    #[prost(string, tag = "4")]
+    #[prost(string, tag = "3")]
     pub token: ::prost::alloc::string::String,
     /// Every update below this number is settled from the client's point of view.
-    #[prost(uint64, tag = "5")]
+    #[prost(uint64, tag = "4")]
     pub first_unacked_seq: u64,
     /// The client's clock when it sent this frame.
-    #[prost(uint64, tag = "6")]
+    #[prost(uint64, tag = "5")]
     pub client_time_us: u64,
 }
 /// A string attribute, of a resource or of a span.
@@ -409,7 +406,7 @@ pub enum GoAwayReason {
     Replaced = 2,
     /// The client broke the protocol; do not come back.
     ProtocolError = 3,
-    /// The token or the session's id_seed is wrong; do not come back.
+    /// The token is wrong; do not come back.
     Unauthorized = 4,
     /// The relay is at its limit of connections or sessions; come back later.
     Overloaded = 5,

@@ -9,25 +9,9 @@ use std::collections::VecDeque;
 /// acknowledgement of more than these takes the oldest for acknowledged.
 const KEPT_RANGES: usize = 256;
 
-/// Somebody else's session: the `Hello`'s `id_seed` is not the one that opened it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("hello.id_seed is not the one that opened this session")]
-pub struct WrongSeed;
-
-/// Whether a session that was opened with `known` is the one of a client that shows `shown`. Every byte is
-/// looked at whatever the first ones say, so that time tells nothing.
-///
-/// # Errors
-/// [`WrongSeed`] when it is not.
-pub fn check_seed(known: &IdSeed, shown: &IdSeed) -> Result<(), WrongSeed> {
-    let difference = known.iter().zip(shown).fold(0, |sum, (a, b)| sum | (a ^ b));
-    if difference == 0 { Ok(()) } else { Err(WrongSeed) }
-}
-
 /// A session's account at the relay, kept between its connections.
 #[derive(Debug)]
 pub struct Ledger {
-    id_seed: IdSeed,
     ids: IdStream,
     /// Everything below was accepted, rejected, or reported lost.
     accepted: u64,
@@ -52,7 +36,6 @@ impl Ledger {
     /// relay (or this one before a restart) has settled.
     pub fn new(id_seed: IdSeed, first_unacked_seq: u64) -> Self {
         Self {
-            id_seed,
             ids: IdStream::new(id_seed),
             accepted: first_unacked_seq,
             settled: first_unacked_seq,
@@ -61,24 +44,11 @@ impl Ledger {
     }
 
     /// The session's client is back.
-    ///
-    /// # Errors
-    /// [`WrongSeed`] when it is not this session's client.
-    pub fn resume(&mut self, id_seed: &IdSeed, first_unacked_seq: u64) -> Result<(), WrongSeed> {
-        self.check_seed(id_seed)?;
+    pub fn resume(&mut self, first_unacked_seq: u64) {
         // The client may have been with another relay in between.
         self.accepted = self.accepted.max(first_unacked_seq);
         self.settled = self.settled.max(first_unacked_seq);
         self.rejected.retain(|range| range.last >= first_unacked_seq);
-        Ok(())
-    }
-
-    /// Whether a client that shows `id_seed` is this session's.
-    ///
-    /// # Errors
-    /// [`WrongSeed`] when it is not.
-    pub fn check_seed(&self, id_seed: &IdSeed) -> Result<(), WrongSeed> {
-        check_seed(&self.id_seed, id_seed)
     }
 
     /// The next number that was not seen yet.

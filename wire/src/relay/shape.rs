@@ -11,7 +11,7 @@ const BATCH: u64 = 2;
 
 pub(super) fn check(frame: &[u8], offered: &Limits) -> Result<(), Violation> {
     match oneof(frame)? {
-        (HELLO, hello) => limit("hello.resource", limits::ATTRIBUTES, count(hello, 3)?),
+        (HELLO, hello) => limit("hello.resource", limits::ATTRIBUTES, count(hello, 2)?),
         (BATCH, batch) => {
             limit("batch.new_keys", limits::KEYS, count(batch, 3)?)?;
             limit("batch.updates", offered.batch_updates, count(batch, 4)?)?;

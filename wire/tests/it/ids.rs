@@ -4,7 +4,7 @@
 
 use crate::support::{config, hex, vector_file};
 use atomwire_wire::emitter::{Config, Emitter};
-use atomwire_wire::ids::{IdStream, Ids};
+use atomwire_wire::ids::{IdStream, Ids, session_id};
 use proptest::prelude::*;
 
 /// One block of key stream: 64-bit block counter, 64-bit nonce of zero.
@@ -64,9 +64,12 @@ fn ids_are_as_in_the_vectors() {
             let (trace, span) = (hex(&ids.trace_id), hex(&ids.span_id));
             format!(r#"      {{ "position": {position}, "trace_id": "{trace}", "span_id": "{span}" }}"#)
         });
+        let session = expected(&seed, u64::MAX).trace_id;
+        assert_eq!(session_id(seed), session);
         format!(
-            "  {{\n    \"id_seed\": \"{}\",\n    \"ids\": [\n{}\n    ]\n  }}",
+            "  {{\n    \"id_seed\": \"{}\",\n    \"session\": \"{}\",\n    \"ids\": [\n{}\n    ]\n  }}",
             hex(&seed),
+            hex(&session),
             ids.join(",\n")
         )
     });

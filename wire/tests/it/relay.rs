@@ -28,7 +28,7 @@ fn ack(session: &mut Session) -> proto::Ack {
 
 fn resume(session: &mut Session, first_unacked_seq: u64) -> (Session, proto::Welcome) {
     let mut ledger = session.detach().unwrap();
-    ledger.resume(&SEED, first_unacked_seq).unwrap();
+    ledger.resume(first_unacked_seq);
     let mut session = Session::new(Limits::default());
     session.receive(&client(Frame::Hello(hello())), NOW).unwrap();
     let welcome = proto::ServerFrame::decode(session.attach(ledger, NOW)).unwrap();

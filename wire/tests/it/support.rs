@@ -3,19 +3,17 @@
 use atomwire_wire::emitter::{Config, Emitter, Key, NewUpdate, Step, WhenFull};
 use atomwire_wire::proto::{self, client_frame::Frame, server_frame};
 use atomwire_wire::relay::{Ledger, Limits, Session};
-use atomwire_wire::{IdSeed, Micros, SessionId};
+use atomwire_wire::{IdSeed, Micros};
 use bytes::Bytes;
 use prost::Message;
 use std::{env, fs, path::Path};
 
-pub(crate) const SESSION: SessionId = *b"0123456789abcdef";
 pub(crate) const SEED: IdSeed = [7; 32];
 /// 2026-11-21T00:00:00Z
 pub(crate) const NOW: Micros = 1_795_219_200_000_000;
 
 pub(crate) fn config() -> Config {
     Config {
-        session_id: SESSION,
         id_seed: SEED,
         resource: vec![("service.name".into(), "shop".into())],
         token: String::new(),
@@ -25,9 +23,9 @@ pub(crate) fn config() -> Config {
     }
 }
 
-/// The id of the session `number`.
-pub(crate) fn session_id(number: usize) -> SessionId {
-    (number as u128).to_be_bytes()
+/// The seed of the session `number`.
+pub(crate) fn id_seed(number: usize) -> IdSeed {
+    std::array::from_fn(|at| number.to_le_bytes().get(at).copied().unwrap_or(7))
 }
 
 /// A write of `value` to the atom `n`.
@@ -61,12 +59,7 @@ pub(crate) fn batch(frame: &[u8]) -> proto::Batch {
 }
 
 pub(crate) fn hello() -> proto::Hello {
-    proto::Hello {
-        session_id: SESSION.to_vec().into(),
-        id_seed: SEED.to_vec().into(),
-        client_time_us: NOW,
-        ..Default::default()
-    }
+    proto::Hello { id_seed: SEED.to_vec().into(), client_time_us: NOW, ..Default::default() }
 }
 
 /// A connection that has said `Hello` and was welcomed.

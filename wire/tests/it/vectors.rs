@@ -180,7 +180,7 @@ fn from_the_relay() -> Vec<Vector> {
     session.settled(5, &[3]);
     let ack_rejected = session.ack(NOW + 700).unwrap();
     let mut ledger = session.detach().unwrap();
-    ledger.resume(&[7; 32], 1).unwrap();
+    ledger.resume(1);
     let mut session = Session::new(Limits::default());
     session.receive(&frame(client_frame::Frame::Hello(hello())), NOW + 900).unwrap();
     let resumed = session.attach(ledger, NOW + 950);

@@ -4,6 +4,7 @@ use super::plan::{ATOMS, Plan, Write};
 use crate::Result;
 use crate::clock::now_us;
 use atomwire_wire::emitter::{Emitter, Event, Key, NewUpdate, Stats, Step};
+use atomwire_wire::ids;
 use atomwire_wire::{LostReason, Micros, SUBPROTOCOL, SessionId};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -64,7 +65,7 @@ impl Client {
     /// `created` counts the updates of all clients.
     pub(super) fn new(plan: Plan, url: &str, created: Arc<AtomicU64>) -> Self {
         let config = plan.session();
-        let session = config.session_id;
+        let session = ids::session_id(config.id_seed);
         let mut emitter = Emitter::new(config);
         if plan.updates == 0 {
             emitter.end();

@@ -56,11 +56,10 @@ impl Plan {
         })
     }
 
-    /// The session. Its name and secret are as random as a browser's: a run that is repeated against the same
+    /// The session. Its seed is as random as a browser's: a run that is repeated against the same
     /// database is not the same sessions once more.
     pub(super) fn session(&self) -> Config {
         Config {
-            session_id: fastrand::u128(..).to_be_bytes(),
             id_seed: std::array::from_fn(|_| fastrand::u8(..)),
             resource: vec![("service.name".into(), "chaos".into())],
             token: String::new(),

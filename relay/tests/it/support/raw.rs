@@ -1,6 +1,7 @@
 //! A client of the binary contract that sends whatever it is told to.
 
-use super::{Relay, now_us, within};
+use super::{Relay, hex, now_us, within};
+use atomwire_wire::ids::session_id;
 use atomwire_wire::proto::client_frame::Frame;
 use atomwire_wire::proto::{Ack, ClientFrame, GoAway, GoAwayReason, Hello, Ping, ServerFrame, server_frame};
 use bytes::Bytes;
@@ -31,14 +32,14 @@ pub(crate) fn body(frames: Vec<Frame>) -> Vec<u8> {
     body
 }
 
+/// The id of session number `id`, as the bus has it.
+pub(crate) fn session(id: u8) -> String {
+    hex(&session_id([id; 32]))
+}
+
 /// The `Hello` of session number `id`.
 pub(crate) fn hello(id: u8) -> Hello {
-    Hello {
-        session_id: vec![id; 16].into(),
-        id_seed: vec![id; 32].into(),
-        client_time_us: now_us(),
-        ..Hello::default()
-    }
+    Hello { id_seed: vec![id; 32].into(), client_time_us: now_us(), ..Hello::default() }
 }
 
 impl Raw {

@@ -16,7 +16,6 @@ impl Session {
     /// Session number `id`, with no connection.
     pub(crate) fn new(id: u8) -> Self {
         let config = Config {
-            session_id: [id; 16],
             id_seed: [id; 32],
             resource: vec![("service.name".into(), "shop".into())],
             token: String::new(),

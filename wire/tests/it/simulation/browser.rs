@@ -3,7 +3,7 @@
 use super::link::{Link, State};
 use super::truth::{Made, Truth};
 use super::world::{NEVER, World};
-use crate::support::{config, session_id};
+use crate::support::{config, id_seed};
 use atomwire_wire::emitter::{Config, Emitter, Event, Key, NewUpdate, Step, WhenFull};
 use atomwire_wire::proto::{self, client_frame::Frame, server_frame};
 use atomwire_wire::{LostReason, Micros};
@@ -41,7 +41,7 @@ impl World {
     pub(super) fn open_page(&mut self) {
         let session_no = self.sessions.len();
         let config = Config {
-            session_id: session_id(session_no),
+            id_seed: id_seed(session_no),
             queue_updates: self.rng.pick(&[3, 30, 300]),
             queue_bytes: self.rng.pick(&[2_000, 20_000, 200_000]),
             when_full: self.rng.pick(&[WhenFull::DropNewest, WhenFull::DropOldest]),

@@ -4,7 +4,7 @@ use super::books::{Message, Place, Says};
 use super::bus::Job;
 use super::link::{Link, Request, State};
 use super::world::{NEVER, World};
-use crate::support::session_id;
+use crate::support::id_seed;
 use atomwire_wire::Micros;
 use atomwire_wire::proto::{self, GoAwayReason, client_frame::Frame};
 use atomwire_wire::relay::{self, Accepted, Ledger, Limits, Session, Violation, go_away};
@@ -107,7 +107,7 @@ impl World {
     fn welcome(&mut self, at: u64, hello: &relay::Hello) {
         let link = &self.links[&at];
         let (session, relay, request) = (link.session_no, link.relay, link.request);
-        assert_eq!(hello.session_id, session_id(session));
+        assert_eq!(hello.id_seed, id_seed(session));
         if let Some(holder) = self.relays[relay].held.get(&session).copied() {
             if !request && holder > at {
                 self.summary.add("replaced", 1);
@@ -122,7 +122,7 @@ impl World {
         let known = self.relays[relay].kept.remove(&session);
         let before = known.as_ref().map_or(0, |(ledger, _)| ledger.accepted());
         let (ledger, number) = if let Some((mut ledger, number)) = known {
-            ledger.resume(&hello.id_seed, first).unwrap();
+            ledger.resume(first);
             (ledger, number)
         } else {
             self.ledgers += 1;
