@@ -1,7 +1,9 @@
 //! How spans get to a collector, and what becomes of them when it is slow, strict, or gone.
 
 use crate::sessions::batch;
-use crate::support::{Collector, Message, Plain, Raw, Relay, RetryAfter, Session, Setup, Subscriber, hello};
+use crate::support::{
+    Collector, Message, Plain, Raw, Relay, RetryAfter, Session, Setup, Subscriber, hello, within,
+};
 use atomwire_wire::proto::client_frame::Frame;
 use atomwire_wire::proto::{Attribute, Hello, OtlpSpans};
 use bytes::Bytes;
@@ -279,6 +281,12 @@ async fn a_collector_is_left_alone_for_as_long_as_it_asks_for() {
         client.send(PLAIN).await;
         if delay == LONG {
             relay.reaches("updates_published_total", 2).await;
+            within("the collector's answer", async {
+                while !relay.log().contains("spans cannot be exported") {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
             assert_eq!(collector.requests(1).await.len(), 1, "{protocol} {header}");
             // The end is the last occasion.
             relay.terminate().await;

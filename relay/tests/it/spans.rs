@@ -4,6 +4,7 @@ use crate::export::{foreign, span};
 use crate::sessions::batch;
 use crate::support::{
     Collector, Plain, Raw, Received, Relay, Session, Setup, Subscriber, body, get, hello, hex, now_us, post,
+    session,
 };
 use atomwire_wire::emitter::{Key, NewUpdate};
 use atomwire_wire::proto::client_frame::Frame;
@@ -101,7 +102,7 @@ async fn an_update_of_an_emitter_is_three_spans() {
     let operation = [("messaging.operation.name", "send"), ("messaging.operation.type", "send")];
     attributes(producer, [("messaging.system", "zeromq"), topic, ("atomwire.relay.seq", "0")]);
     attributes(producer, operation);
-    attributes(producer, [("messaging.message.id", &format!("{}/0", "01".repeat(16)))]);
+    attributes(producer, [("messaging.message.id", &format!("{}/0", session(1)))]);
     assert!(!producer.attributes.contains_key("messaging.destination.template"));
     let port = relay.listen.port().to_string();
     let listens = [("network.protocol.name", "websocket"), ("server.address", "127.0.0.1")];
@@ -343,8 +344,7 @@ async fn a_session_that_loses_much_does_not_flood_the_collector() {
     let limited = r#"spans_dropped_total{reason="limited"}"#;
     relay.reaches(limited, 184).await;
     let spans = collector.spans(18).await;
-    let of =
-        |id: &str| spans.iter().filter(|it| it.attributes["atomwire.session.id"] == id.repeat(16)).count();
-    assert_eq!((of("01"), of("02")), (16, 2));
+    let of = |id| spans.iter().filter(|it| it.attributes["atomwire.session.id"] == session(id)).count();
+    assert_eq!((of(1), of(2)), (16, 2));
     assert_eq!(relay.metric(limited).await, 184);
 }
