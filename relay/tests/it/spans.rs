@@ -102,7 +102,7 @@ async fn an_update_of_an_emitter_is_three_spans() {
     let operation = [("messaging.operation.name", "send"), ("messaging.operation.type", "send")];
     attributes(producer, [("messaging.system", "zeromq"), topic, ("atomwire.relay.seq", "0")]);
     attributes(producer, operation);
-    attributes(producer, [("messaging.message.id", &format!("{}/0", session(1)))]);
+    attributes(producer, [("messaging.message.id", &format!("{}/0", crate::support::session(1)))]);
     assert!(!producer.attributes.contains_key("messaging.destination.template"));
     let port = relay.listen.port().to_string();
     let listens = [("network.protocol.name", "websocket"), ("server.address", "127.0.0.1")];
