@@ -29,16 +29,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Bytes of spans that may wait for the collector: what 100,000 updates a second make in a third of a second,
+/// Bytes of spans that may wait for the collector: what 100,000 updates a second make in two thirds of a second,
 /// or a quiet relay in a collector's restart.
-const QUEUE_BYTES: usize = 32 * 1024 * 1024;
+const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Spans of other instrumentations wait only in the first half of that, so that pages which send many do not
 /// keep out those of updates.
 const FOREIGN_BYTES: usize = QUEUE_BYTES / 2;
 
-/// Bytes of one request; one more span may come on top, and a Collector takes 4 MiB.
-const REQUEST_BYTES: usize = 1024 * 1024;
+/// Bytes of one request; one more span may come on top, of half a MiB at the most, and a Collector takes 4 MiB.
+const REQUEST_BYTES: usize = 2 * 1024 * 1024;
 
 /// Loss spans of one session in one second: they show that something is lost, the ledger tells all of it.
 const LOST_SPANS: usize = 16;

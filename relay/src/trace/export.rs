@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 /// person looks for it.
 const DELAY: Duration = Duration::from_millis(200);
 
-/// Requests on their way at once: behind a collector that takes 20 ms for each, 200 MiB a second.
+/// Requests on their way at once: behind a collector that takes 20 ms for each, 400 MiB a second.
 const IN_FLIGHT: usize = 4;
 
 /// Retries wait up to this, doubled each time…
