@@ -48,6 +48,10 @@ pub const TOKEN_BYTES: usize = 4096;
 /// Sequence numbers stay below 2^53, so that any language's JSON numbers hold them exactly.
 pub const SEQ_END: u64 = 1 << 53;
 
+/// The longest write, in microseconds: what claims to be longer than a day counts as a day, so that no client moves its
+/// beginning out of this century.
+pub const DURATION: u64 = 24 * 60 * 60 * 1_000_000;
+
 /// Rejected ranges in one answer, and the greatest credit: were all updates in flight refused, each could
 /// still be named. 4,096 updates are 100 ms of one browser that writes 40,000 times a second; more
 /// only fills queues.

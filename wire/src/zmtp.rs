@@ -141,7 +141,7 @@ impl Peer {
         loop {
             let missing = self.expected()? - self.partial.len();
             if missing == 0 {
-                let whole = std::mem::take(&mut self.partial);
+                let whole = core::mem::take(&mut self.partial);
                 let taken = self.take(&whole, events);
                 self.partial = whole;
                 // A fault leaves what it is in, and is met again.
@@ -226,7 +226,7 @@ impl Peer {
             return Ok(());
         }
         self.parts_bytes = 0;
-        let parts = std::mem::take(&mut self.parts);
+        let parts = core::mem::take(&mut self.parts);
         match (self.role, &parts[..]) {
             (Role::Router, _) => events.push(Event::Message(parts)),
             // A subscription as ZMTP 3.0 has it. Other messages to a publisher are the application's own.

@@ -408,8 +408,6 @@ pub enum GoAwayReason {
     ProtocolError = 3,
     /// The token is wrong; do not come back.
     Unauthorized = 4,
-    /// The relay is at its limit of connections or sessions; come back later.
-    Overloaded = 5,
 }
 impl GoAwayReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -423,7 +421,6 @@ impl GoAwayReason {
             Self::Replaced => "GO_AWAY_REASON_REPLACED",
             Self::ProtocolError => "GO_AWAY_REASON_PROTOCOL_ERROR",
             Self::Unauthorized => "GO_AWAY_REASON_UNAUTHORIZED",
-            Self::Overloaded => "GO_AWAY_REASON_OVERLOADED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -434,7 +431,6 @@ impl GoAwayReason {
             "GO_AWAY_REASON_REPLACED" => Some(Self::Replaced),
             "GO_AWAY_REASON_PROTOCOL_ERROR" => Some(Self::ProtocolError),
             "GO_AWAY_REASON_UNAUTHORIZED" => Some(Self::Unauthorized),
-            "GO_AWAY_REASON_OVERLOADED" => Some(Self::Overloaded),
             _ => None,
         }
     }

@@ -110,7 +110,7 @@ impl Session {
                     }
                 }
                 Segment::Updates(updates) => {
-                    for (seq, update) in (first..).zip(updates) {
+                    for (seq, mut update) in (first..).zip(updates) {
                         if seq < accepted.end {
                             accepted.duplicates += 1;
                             continue;
@@ -118,6 +118,7 @@ impl Session {
                         let start = base
                             .wrapping_add_signed(update.start_offset_us)
                             .wrapping_add_signed(clock.micros);
+                        update.duration_us = update.duration_us.min(limits::DURATION);
                         // Whatever the clocks say, a write was over before it arrived.
                         let latest = now.saturating_sub(update.duration_us);
                         match read_update(

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// All that it needs of the standard library, each on a line of its own.
-const NEEDED: [&str; 2] = ["std::collections::VecDeque", "std::sync::Arc"];
+const NEEDED: [&str; 3] = ["std::collections::BTreeSet", "std::collections::VecDeque", "std::sync::Arc"];
 
 /// Words that it does without.
 const ELSEWHERE: [&str; 3] = ["std", "async", "await"];

@@ -87,7 +87,7 @@ fn check(seq: usize, update: &Update, write: &Write) {
     assert_eq!(update.value.as_deref(), write.value.as_deref().map(str::as_bytes));
     assert_eq!(
         (update.start, update.duration),
-        (write.start.min(NOW.saturating_sub(write.duration)), write.duration)
+        (write.start.min(NOW - write.duration.min(limits::DURATION)), write.duration.min(limits::DURATION))
     );
     let error = write.error.as_ref().map(|(kind, message)| {
         (told(kind, limits::ERROR_TYPE_BYTES), told(message, limits::ATTRIBUTE_BYTES))
