@@ -6,6 +6,7 @@ use super::endpoint::Stream;
 use super::ring::Position;
 use atomwire_wire::zmtp::{Event, Limits, Role, Subscriptions, frames};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -39,6 +40,8 @@ struct Subscriber<'a> {
     lag: Arc<AtomicU64>,
     /// What it has subscribed to, as counted.
     subscriptions: i64,
+    /// It has missed messages since it last had everything.
+    overtaken: bool,
 }
 
 impl<'a> Subscriber<'a> {
@@ -47,7 +50,7 @@ impl<'a> Subscriber<'a> {
         let lag = Arc::new(AtomicU64::new(cursor.bytes));
         bus.cursors().push(Arc::clone(&lag));
         bus.0.metrics.bus_subscribers.inc();
-        Self { bus, connection, cursor, lag, subscriptions: 0 }
+        Self { bus, connection, cursor, lag, subscriptions: 0, overtaken: false }
     }
 
     async fn run(&mut self) -> Result<(), Gone> {
@@ -55,10 +58,17 @@ impl<'a> Subscriber<'a> {
             // Asked for before the look: what is published in between is heard of.
             let mut appended = std::pin::pin!(self.bus.0.appended.notified());
             appended.as_mut().enable();
+            // So was this: the last message is published before it is said that it was the last.
+            let ended = self.bus.0.ended.is_cancelled();
             if self.send().await? {
+                // Who is never at rest is heard as well.
+                if let Some(said) = self.connection.read().now_or_never() {
+                    said?;
+                    self.heed().await?;
+                }
                 continue;
             }
-            if self.bus.0.ended.is_cancelled() {
+            if ended {
                 return self.connection.finish().await;
             }
             let said = tokio::select! {
@@ -85,9 +95,12 @@ impl<'a> Subscriber<'a> {
         let wanted = self.connection.subscriptions();
         if missed > 0 && !wanted.is_empty() {
             self.bus.0.metrics.bus_missed.inc_by(missed);
-            tracing::warn!(missed, "a subscriber is too slow: it sees by relay.seq what it misses");
+            if !std::mem::replace(&mut self.overtaken, true) {
+                tracing::warn!(missed, "a subscriber is too slow: it sees by relay.seq what it misses");
+            }
         }
         let some = !chunks.is_empty();
+        self.overtaken &= some;
         if !wanted.matches_all() {
             chunks = chunks.iter().flat_map(|chunk| of_interest(chunk, wanted)).collect();
         }
