@@ -140,12 +140,7 @@ async fn a_second_signal_ends_it_at_once() {
         half.write_all(b"GET /health HTTP/1.1\r\nHost").await.unwrap();
         get(relay.listen, "/health").await;
         relay.signal(first).await;
-        within("the drain", async {
-            while !relay.log().contains("draining") {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        relay.says("draining").await;
         relay.signal(second).await;
         assert_eq!(relay.ended().await.code(), Some(1));
         assert!(relay.log().contains("ending at once"), "{}", relay.log());

@@ -126,6 +126,16 @@ impl Relay {
         self.log.lock().unwrap().join("\n")
     }
 
+    /// Waits until it has logged these words.
+    pub(crate) async fn says(&self, words: &str) {
+        let look = async {
+            while !self.log().contains(words) {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        within(words, look).await;
+    }
+
     /// A line of `/metrics`, without its prefix; zero while there is none.
     pub(crate) async fn metric(&self, series: &str) -> i64 {
         let (_, text) = get(self.listen, "/metrics").await;
