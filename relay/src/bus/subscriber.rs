@@ -27,14 +27,18 @@ pub(super) async fn serve(bus: Bus, stream: Stream, name: String) {
     };
     if sent.is_err() && bus.0.ended.is_cancelled() {
         let (messages, bytes) = subscriber.behind();
-        bus.0.behind.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(subscriber = name, messages, bytes, "it has not taken the last messages");
+        // Who hangs up with everything in hand lacks nothing.
+        if messages > 0 {
+            bus.0.behind.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(subscriber = name, messages, bytes, "it has not taken the last messages");
+        }
     }
 }
 
 struct Subscriber<'a> {
     bus: &'a Bus,
     connection: Connection,
+    /// Everything before it is with the system, which delivers it.
     cursor: Position,
     /// The cursor, for who wants to know how far behind it is.
     lag: Arc<AtomicU64>,
@@ -90,8 +94,8 @@ impl<'a> Subscriber<'a> {
 
     /// Sends some of what it does not have yet; false when there is nothing.
     async fn send(&mut self) -> Result<bool, Gone> {
-        let mut chunks = Vec::new();
-        let missed = self.bus.lock().ring.read(&mut self.cursor, &mut chunks);
+        let (mut chunks, mut next) = (Vec::new(), self.cursor);
+        let missed = self.bus.lock().ring.read(&mut next, &mut chunks);
         let wanted = self.connection.subscriptions();
         if missed > 0 && !wanted.is_empty() {
             self.bus.0.metrics.bus_missed.inc_by(missed);
@@ -105,6 +109,7 @@ impl<'a> Subscriber<'a> {
             chunks = chunks.iter().flat_map(|chunk| of_interest(chunk, wanted)).collect();
         }
         self.connection.send(chunks).await?;
+        self.cursor = next;
         self.lag.store(self.cursor.bytes, Ordering::Relaxed);
         Ok(some)
     }

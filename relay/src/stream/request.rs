@@ -26,7 +26,7 @@ async fn take(relay: &Arc<Relay>, body: &mut Bytes, answer: &mut Vec<u8>) -> Res
     let (mut intake, welcome) = claimed.open(Arc::clone(relay));
     push(answer, &welcome);
     let taken = take_frames(&mut intake, body, answer);
-    if let Some(ack) = intake.ack() {
+    if let Some(ack) = intake.drain() {
         push(answer, &ack);
     }
     intake.close();

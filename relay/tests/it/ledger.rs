@@ -267,7 +267,7 @@ async fn who_says_nothing_leaves_nothing() {
 }
 
 /// `count` ranges of one update each from `first` on, each for another reason than its neighbours.
-fn ranges(first: u64, count: u64) -> Vec<LostRange> {
+pub(crate) fn ranges(first: u64, count: u64) -> Vec<LostRange> {
     let reason = |seq: u64| [LostReason::QueueFull, LostReason::TooLarge][seq as usize % 2] as i32;
     (first..first + count).map(|seq| LostRange { first: seq, last: seq, reason: reason(seq) }).collect()
 }

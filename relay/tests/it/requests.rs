@@ -1,10 +1,11 @@
 //! `POST /v1/batch`: a page's last words.
 
+use crate::ledger::ranges;
 use crate::sessions::batch;
 use crate::support::{Message, Raw, Relay, Subscriber, body, hello, post};
 use atomwire_wire::proto::client_frame::Frame;
 use atomwire_wire::proto::server_frame::Frame::{Ack, GoAway, Welcome};
-use atomwire_wire::proto::{Bye, GoAwayReason, ServerFrame, server_frame};
+use atomwire_wire::proto::{Batch, Bye, GoAwayReason, ServerFrame, server_frame};
 use prost::Message as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -30,6 +31,18 @@ async fn a_session_fits_into_a_request() {
     assert_eq!((welcome.next_seq, ack.next_seq), (0, 8));
     assert!(bus.take(8).await.iter().map(Message::seq).eq(0..8));
     assert_eq!(bus.next().await.json["end"], true);
+}
+
+#[tokio::test]
+async fn all_that_it_brings_is_settled_in_its_answer() {
+    let relay = Relay::start().await;
+    let lost = |first| Frame::Batch(Batch { lost: ranges(first, 256), ..Batch::default() });
+    // More losses than a session may tell at once.
+    let request = body(vec![Frame::Hello(hello(1)), lost(0), lost(256), lost(512), batch(768, 1)]);
+    let (_, answer) = post(relay.listen, "/v1/batch", &request).await;
+    let answer = frames(&answer);
+    let [Welcome(_), Ack(ack)] = &answer[..] else { panic!("{answer:?}") };
+    assert_eq!(ack.next_seq, 769);
 }
 
 #[tokio::test]
