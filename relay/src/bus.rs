@@ -8,19 +8,17 @@
 //! reads too slowly is overtaken, and sees by `relay.seq` what it missed.
 
 mod connection;
-mod endpoint;
+mod listener;
 mod replay;
 mod ring;
 mod subscriber;
 mod window;
 
-pub(crate) use endpoint::is_valid as is_endpoint;
-
-use crate::config::Topic;
+use crate::config::{Endpoint, Topic};
 use crate::metrics::Metrics;
 use crate::trace::{Record, Records, Spans};
 use crate::{clock, message};
-use endpoint::{Endpoint, Stream};
+use listener::{Listener, Stream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -53,14 +51,14 @@ pub(crate) struct Message {
 #[error("cannot bind {setting} to {endpoint}: {source}")]
 pub(crate) struct BindError {
     setting: &'static str,
-    endpoint: String,
+    endpoint: Endpoint,
     source: std::io::Error,
 }
 
 /// What the bus needs.
 pub(crate) struct BusConfig {
-    pub(crate) bus: String,
-    pub(crate) replay: String,
+    pub(crate) bus: Endpoint,
+    pub(crate) replay: Endpoint,
     pub(crate) replay_bytes: usize,
     pub(crate) topic: Topic,
     pub(crate) relay_id: String,
@@ -131,12 +129,12 @@ impl Bus {
     }
 
     /// Serves who connects, until the bus ends.
-    async fn welcome(self, endpoint: Endpoint, serve: impl Fn(&Self, Stream, String)) {
+    async fn welcome(self, listener: Listener, serve: impl Fn(&Self, Stream, String)) {
         loop {
             tokio::select! {
                 biased;
                 () = self.0.ended.cancelled() => return,
-                (stream, name) = endpoint.accept() => serve(&self, stream, name),
+                (stream, name) = listener.accept() => serve(&self, stream, name),
             }
         }
     }
@@ -208,9 +206,9 @@ impl Bus {
     }
 }
 
-async fn bind(setting: &'static str, endpoint: &str) -> Result<(Endpoint, String), BindError> {
-    let failed = |source| BindError { setting, endpoint: endpoint.to_owned(), source };
-    let bound = Endpoint::bind(endpoint).await.map_err(failed)?;
+async fn bind(setting: &'static str, endpoint: &Endpoint) -> Result<(Listener, String), BindError> {
+    let failed = |source| BindError { setting, endpoint: endpoint.clone(), source };
+    let bound = Listener::bind(endpoint).await.map_err(failed)?;
     let name = bound.name().map_err(failed)?;
     Ok((bound, name))
 }

@@ -1,9 +1,11 @@
 //! Settings: flag, then variable, then file, then default. The only room that reads the environment;
 //! everything is parsed before anything is reported, and everything wrong is reported at once.
 
+mod endpoint;
 mod otel;
 mod source;
 
+pub(crate) use endpoint::Endpoint;
 pub(crate) use otel::{Exporter, OtelSettings, Protocol, Sampler};
 
 use clap::Parser;
@@ -97,8 +99,8 @@ pub(crate) struct Dev {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
-    pub(crate) bus: String,
-    pub(crate) replay: String,
+    pub(crate) bus: Endpoint,
+    pub(crate) replay: Endpoint,
     pub(crate) replay_bytes: usize,
     pub(crate) topic: Topic,
     pub(crate) token: Option<String>,
@@ -115,8 +117,8 @@ impl Settings {
         let mut source = Source::new(flags.config.clone(), env);
         let settings = Self {
             listen: source.get("listen", flags.listen.as_ref(), "127.0.0.1:8080", address),
-            bus: source.get("bus", flags.bus.as_ref(), "tcp://127.0.0.1:5555", endpoint),
-            replay: source.get("replay", flags.replay.as_ref(), "tcp://127.0.0.1:5556", endpoint),
+            bus: source.get("bus", flags.bus.as_ref(), "tcp://127.0.0.1:5555", str::parse),
+            replay: source.get("replay", flags.replay.as_ref(), "tcp://127.0.0.1:5556", str::parse),
             // 32 MiB: about a minute of 1,000 updates of 500 bytes a second.
             replay_bytes: source.get("replay-bytes", flags.replay_bytes.as_ref(), "33554432", bytes),
             topic: source.get("topic", flags.topic.as_ref(), "atom-updates", topic),
@@ -142,13 +144,6 @@ fn some(text: &str) -> Option<String> {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("{text:?} is not an address such as 127.0.0.1:8080"))
-}
-
-fn endpoint(text: &str) -> Result<String, String> {
-    if crate::bus::is_endpoint(text) {
-        return Ok(text.to_owned());
-    }
-    Err(format!("{text:?} is not a ZeroMQ endpoint such as tcp://127.0.0.1:5555"))
 }
 
 fn topic(text: &str) -> Result<Topic, String> {

@@ -29,7 +29,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use trace::{Place, Spans};
+use trace::{Instance, Spans};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -89,8 +89,8 @@ async fn run(mut settings: Settings) -> Result<(), String> {
     let metrics = Arc::new(Metrics::new());
     let id = message::hex(&fastrand::u64(..).to_be_bytes());
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let place = Place { instance: &id, listen: address, bus: &settings.bus, topic: &settings.topic };
-    let (spans, export_thread) = Spans::start(&settings.otel, &place, &metrics);
+    let instance = Instance { id: &id, listen: address, bus: &settings.bus, topic: &settings.topic };
+    let (spans, export_thread) = Spans::start(&settings.otel, &instance, &metrics);
     let bus_config = BusConfig {
         bus: settings.bus,
         replay: settings.replay,

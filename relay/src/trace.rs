@@ -13,7 +13,7 @@ mod sampling;
 pub(crate) use export::ExportThread;
 pub(crate) use resource::Resource;
 
-use crate::config::{OtelSettings, Sampler, Topic};
+use crate::config::{Endpoint, OtelSettings, Sampler, Topic};
 use crate::losses::Losses;
 use crate::metrics::Metrics;
 use atomwire_wire::Omitted;
@@ -102,14 +102,14 @@ impl Record {
     }
 }
 
-/// Where the relay's own spans are made.
+/// The relay, as its own spans name it.
 #[derive(Debug)]
-pub(crate) struct Place<'a> {
-    /// The relay's id.
-    pub(crate) instance: &'a str,
+pub(crate) struct Instance<'a> {
+    /// `service.instance.id`, unless a variable sets it.
+    pub(crate) id: &'a str,
     pub(crate) listen: SocketAddr,
     /// The endpoint that subscribers connect to.
-    pub(crate) bus: &'a str,
+    pub(crate) bus: &'a Endpoint,
     pub(crate) topic: &'a Topic,
 }
 
@@ -143,7 +143,7 @@ impl Spans {
     /// Starts the exporter, where one is wanted.
     pub(crate) fn start(
         settings: &OtelSettings,
-        place: &Place<'_>,
+        instance: &Instance<'_>,
         metrics: &Arc<Metrics>,
     ) -> (Self, Option<ExportThread>) {
         let (line, thread) = settings
@@ -152,13 +152,13 @@ impl Spans {
             .map(|exporter| {
                 let mut resource = settings.resource.clone();
                 if !resource.iter().any(|(key, _)| key == "service.instance.id") {
-                    resource.push(("service.instance.id".to_owned(), place.instance.to_owned()));
+                    resource.push(("service.instance.id".to_owned(), instance.id.to_owned()));
                 }
                 let (filling, queued) = (Arc::<Mutex<Batch>>::default(), Arc::<AtomicUsize>::default());
                 let relay = Resource::of_relay(&resource);
                 let shared = (Arc::clone(&filling), Arc::clone(&queued));
                 let (full, thread) = export::start(exporter, relay, shared, Arc::clone(metrics));
-                let templates = Arc::new(Templates::new(place));
+                let templates = Arc::new(Templates::new(instance));
                 (Line { filling, full, queued, templates, lost: Arc::default() }, thread)
             })
             .unzip();

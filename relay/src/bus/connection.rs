@@ -1,6 +1,6 @@
 //! One `ZeroMQ` peer's connection: the wire protocol on a stream.
 
-use super::endpoint::Stream;
+use super::listener::Stream;
 use atomwire_wire::zmtp::{Event, Fault, Limits, Peer, Role, Subscriptions};
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;

@@ -2,7 +2,7 @@
 
 use super::Bus;
 use super::connection::{Connection, Gone};
-use super::endpoint::Stream;
+use super::listener::Stream;
 use atomwire_wire::zmtp::{Event, Limits, Role, frame_head};
 use bytes::{Bytes, BytesMut};
 

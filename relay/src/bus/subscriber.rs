@@ -2,7 +2,7 @@
 
 use super::Bus;
 use super::connection::{Connection, Gone};
-use super::endpoint::Stream;
+use super::listener::Stream;
 use super::ring::Position;
 use atomwire_wire::zmtp::{Event, Limits, Role, Subscriptions, frames};
 use bytes::Bytes;

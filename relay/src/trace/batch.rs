@@ -134,7 +134,7 @@ fn put_resource_spans(out: &mut Vec<u8>, resource: &Resource, scope: &str, spans
 mod tests {
     use super::{AROUND_BYTES, Batch, Record, Resource, Templates};
     use crate::config::{Flags, Settings};
-    use crate::trace::{BrowserSpan, Place};
+    use crate::trace::{BrowserSpan, Instance};
     use bytes::Bytes;
     use clap::Parser as _;
     use opentelemetry::trace::TraceFlags;
@@ -146,9 +146,9 @@ mod tests {
 
     fn templates() -> Templates {
         let settings = Settings::read(&Flags::parse_from(["atomwire-relay"]), |_| None).expect("defaults");
-        let place =
-            Place { instance: "1", listen: settings.listen, bus: &settings.bus, topic: &settings.topic };
-        Templates::new(&place)
+        let instance =
+            Instance { id: "1", listen: settings.listen, bus: &settings.bus, topic: &settings.topic };
+        Templates::new(&instance)
     }
 
     fn record(key: &str, value: Option<Vec<u8>>, times: [u64; 5]) -> Record {

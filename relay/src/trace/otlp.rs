@@ -2,7 +2,8 @@
 //! OpenTelemetry semantic conventions v1.44; `atomwire.*` are the project's own.
 
 use super::protobuf::{field_len, fixed64, len, put, put_fixed64, put_head, put_message, put_varint, varint};
-use super::{BrowserSpan, Place, Record, context};
+use super::{BrowserSpan, Instance, Record, context};
+use crate::config::Endpoint;
 use crate::losses::{Losses, Range};
 use atomwire_wire::Omitted;
 use opentelemetry::trace::TraceFlags;
@@ -63,22 +64,22 @@ struct Head<'a> {
 }
 
 impl Templates {
-    pub(super) fn new(place: &Place<'_>) -> Self {
+    pub(super) fn new(instance: &Instance<'_>) -> Self {
         let mut server = Vec::new();
         put_name(&mut server, "relay receive", SpanKind::Server);
-        put_server(&mut server, &place.listen.ip().to_string(), Some(place.listen.port()));
+        put_server(&mut server, &instance.listen.ip().to_string(), Some(instance.listen.port()));
         // "Span name" in the messaging conventions: with the template, where there is one.
-        let template = place.topic.of("{key}");
+        let template = instance.topic.of("{key}");
         let mut producer = Vec::new();
         put_name(&mut producer, &format!("send {template}"), SpanKind::Producer);
         text(&mut producer, "messaging.system", "zeromq");
         text(&mut producer, "messaging.operation.name", "send");
         text(&mut producer, "messaging.operation.type", "send");
-        if !place.topic.is_fixed() {
+        if !instance.topic.is_fixed() {
             text(&mut producer, "messaging.destination.template", &template);
         }
-        if let Some((host, port)) = place.bus.strip_prefix("tcp://").and_then(|it| it.rsplit_once(':')) {
-            put_server(&mut producer, host.trim_matches(['[', ']']), port.parse().ok());
+        if let Endpoint::Tcp { host, port } = instance.bus {
+            put_server(&mut producer, host.as_deref().unwrap_or("*"), Some(*port));
         }
         Self { server, producer }
     }

@@ -51,3 +51,41 @@ async fn subscriptions_are_counted_as_they_come_and_go() {
     drop(other);
     relay.settles("bus_subscriptions", |open| open == 0).await;
 }
+
+/// A relay with that bus.
+fn on(bus: &str) -> Setup {
+    let flags = ["--listen=127.0.0.1:0", "--replay=tcp://127.0.0.1:0", "--bus", bus];
+    Setup::bare().flags(&flags).env("OTEL_TRACES_EXPORTER", "none")
+}
+
+#[tokio::test]
+async fn the_bus_may_be_a_unix_socket() {
+    let path = std::env::temp_dir().join(format!("atomwire-bus-{}", std::process::id()));
+    let bus = format!("ipc://{}", path.display());
+    // What an earlier relay has left is in nobody's way.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let relay = on(&bus).start().await;
+    assert_eq!(relay.bus, bus);
+    let socket = zmq::Context::new().socket(zmq::SUB).unwrap();
+    socket.set_rcvtimeo(15_000).unwrap();
+    socket.connect(&bus).unwrap();
+    socket.set_subscribe(b"atom-updates").unwrap();
+    relay.reaches("bus_subscriptions", 1).await;
+    let mut session = Session::connected(&relay, 1).await;
+    session.write("n", "1");
+    session.settled().await;
+    assert_eq!(socket.recv_multipart(0).unwrap()[0], b"atom-updates");
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_socket_is_left_alone() {
+    let path = std::env::temp_dir().join(format!("atomwire-file-{}", std::process::id()));
+    std::fs::write(&path, "mine").unwrap();
+    let output = on(&format!("ipc://{}", path.display())).run().await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("cannot bind --bus") && said.contains("Address already in use"), "{said}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+    std::fs::remove_file(&path).unwrap();
+}

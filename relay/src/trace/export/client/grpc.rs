@@ -2,8 +2,8 @@
 
 use super::{Failure, RETRY_AFTER_MAX};
 use crate::config::Exporter;
-use axum::http::uri::PathAndQuery;
 use bytes::{BufMut as _, Bytes};
+use hyper::http::uri::PathAndQuery;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
 use std::time::Duration;
