@@ -36,7 +36,7 @@ function settings() {
 
 await run(async () => {
   const chosen = settings();
-  checkPrograms({ browser: true });
+  checkPrograms({ tests: true });
   await Promise.all([installNodePackages(), installPythonPackages(['dev'])]);
   await buildRelay();
   await buildBench();

@@ -77,7 +77,7 @@ await run(async () => {
   const unknown = names.filter((name) => !(name in stages));
   if (unknown.length > 0)
     throw new Remedy(`${unknown.join(', ')}: stages are ${Object.keys(stages).join(', ')}`);
-  checkPrograms({ browser: true });
+  checkPrograms({ tests: true });
   if (!existsSync(at('package-lock.json'))) throw new Remedy('package-lock.json is missing');
   await installRust();
   await Promise.all([installNodePackages(), installPythonPackages(['dev'])]);

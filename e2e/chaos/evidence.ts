@@ -19,6 +19,13 @@ export interface KnownSession {
   relay_seq: number | null;
 }
 
+/** What a session's client gave up for one reason, as the consumer's tables have it. */
+export interface KnownLoss {
+  session: string;
+  reason: string;
+  updates: number;
+}
+
 /** A relay, in the order of their first words, and what the bus lost of it since then. */
 export interface KnownRelay {
   relay: string;
@@ -41,6 +48,7 @@ export interface Evidence {
   /** The last relay's counters. */
   relay: { received: number; published: number; dropped: number; duplicate: number };
   sessions: KnownSession[];
+  losses: KnownLoss[];
   relays: KnownRelay[];
   books: Books & { text: string };
   rows: { all: number; different: number };
@@ -57,6 +65,10 @@ const SESSIONS = `
     ) GROUP BY session
   ) AS known LEFT JOIN atom_updates ON atom_updates.session = known.session AND seq = last`;
 
+const LOSSES = `
+  SELECT session, reason, SUM(last_seq - first_seq + 1) AS updates FROM losses WHERE place = 'browser'
+  GROUP BY session, reason`;
+
 const RELAYS = `
   SELECT relays.relay_id AS relay, ended, COALESCE(MAX(last_seq), -1) AS newest_lost
   FROM relays LEFT JOIN bus_gaps ON bus_gaps.relay_id = relays.relay_id AND reason <> 'before'
@@ -65,6 +77,11 @@ const RELAYS = `
 /** Every session that the consumer's tables know. */
 export async function sessionsIn(database: Database): Promise<KnownSession[]> {
   return database.query<KnownSession>(SESSIONS);
+}
+
+/** What they say that clients gave up. */
+export async function lossesIn(database: Database): Promise<KnownLoss[]> {
+  return database.query<KnownLoss>(LOSSES);
 }
 
 /** Every relay that they know. */

@@ -6,7 +6,7 @@ import { Network } from '../lib/Network.ts';
 import { Relay } from '../lib/relay.ts';
 import type { Database } from '../lib/rows.ts';
 import { until } from '../lib/until.ts';
-import { type Evidence, relaysIn, sessionsIn } from './evidence.ts';
+import { type Evidence, lossesIn, relaysIn, sessionsIn } from './evidence.ts';
 import { Generator } from './Generator.ts';
 import { Log, partOf } from './Log.ts';
 import { schedule, TABS } from './schedule.ts';
@@ -89,6 +89,7 @@ export async function run(context: BrowserContext, database: Database, options: 
     network: network.counts,
     relay: relayMetrics,
     sessions: await sessionsIn(database),
+    losses: await lossesIn(database),
     relays: await relaysIn(database),
     books: await readBooks(database),
     rows: await countRows(database),

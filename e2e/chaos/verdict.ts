@@ -1,4 +1,5 @@
 import type { Testimony } from '../pages/tab/witness.ts';
+import { compareLosses } from './compareLosses.ts';
 import type { Evidence, KnownSession } from './evidence.ts';
 import { WINDOW_BYTES } from './run.ts';
 import { type PageAccount, UNSEEN } from './Tabs.ts';
@@ -53,45 +54,13 @@ export function judge(evidence: Evidence): Verdict {
       `${updates} updates are lost as ${why}, and nothing was done that explains it`,
     );
   }
-  compareLosses(evidence, problems);
+  problems.push(...compareLosses(evidence));
   const pages = judgePages(evidence, problems);
   const shortfalls = [...sessionShortfalls(evidence, problems), ...pages.shortfalls];
   for (const { whose, made, known, because } of shortfalls) {
     expect(because !== '', `${whose} made ${made} updates, the books know ${known}`);
   }
   return { problems, shortfalls, unseen: pages.unseen };
-}
-
-/**
- * What a client gives up by itself, while it lives. Among themselves these may stand for each other: one whose list of
- * losses is at its bound reports neighbours under one of their reasons (PROTOCOL.md, section 10).
- */
-const GIVEN_UP = ['queue_full', 'too_large', 'not_serializable'];
-
-/** What the clients say they lost is what the books say, but for what the bus lost of the reports. */
-function compareLosses({ generated, pages, books }: Evidence, problems: string[]): void {
-  const clients = [generated, ...pages.map(({ stats }) => stats)];
-  const complete = books.lost.every(({ place }) => place !== 'bus');
-
-  function compare(reasons: string[], isSuch: (loss: { place: string; reason: string }) => boolean): void {
-    const said = clients.flatMap(({ lost }) => reasons.map((reason) => lost[reason] ?? 0)).reduce(add, 0);
-    const known = books.lost
-      .filter(isSuch)
-      .map(({ updates }) => updates)
-      .reduce(add, 0);
-    if (known > said || (complete && known < said)) {
-      problems.push(
-        `clients say that ${said} updates were lost as ${reasons.join(', ')}, the books say ${known}`,
-      );
-    }
-  }
-
-  compare(GIVEN_UP, ({ place, reason }) => place === 'browser' && GIVEN_UP.includes(reason));
-  compare(['rejected'], ({ place }) => place === 'relay');
-}
-
-function add(sum: number, more: number): number {
-  return sum + more;
 }
 
 /** Whether the schedule allows for such a loss. */

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Evidence, KnownSession } from '../chaos/evidence.ts';
 import { Log, type Struck } from '../chaos/Log.ts';
 import { type PageAccount, UNSEEN } from '../chaos/Tabs.ts';
@@ -42,6 +42,7 @@ function evidence(changes: Partial<Evidence>, faults: Struck[] = []): Evidence {
     network: { opened: 0, refused: 0, unreachable: 0, cut: 0, halfClosed: 0 },
     relay: { received: 0, published: 0, dropped: 0, duplicate: 0 },
     sessions: [],
+    losses: [],
     relays: [{ relay: 'r1', ended: 'drained', newest_lost: -1 }],
     books: {
       balanced: true,
@@ -124,4 +125,56 @@ test('nothing may be left in the browser, and nothing be killed that was not', (
   const lost = [{ place: 'browser' as const, reason: 'page_killed', updates: 3 }];
   expect(judge(evidence({ books: { ...books, lost } })).problems).toHaveLength(1);
   expect(judge(evidence({ books: { ...books, lost } }, [crashed])).problems).toEqual([]);
+});
+
+describe('a session’s losses, reason by reason', () => {
+  /** What is wrong where one session says the first and the books say the second. */
+  function problems(said: Record<string, number>, known: Record<string, number>, lostByBus = 0): string[] {
+    const created = Object.values(said).reduce((sum, updates) => sum + updates, 0);
+    const account = { created, acknowledged: 0, pending: 0, lost: said };
+    const its = { ...account, session: ID, connections: 1, refused: null };
+    const losses = Object.entries(known).map(([reason, updates]) => ({ session: ID, reason, updates }));
+    const lost = [
+      ...losses.map(({ reason, updates }) => ({ place: 'browser' as const, reason, updates })),
+      ...(lostByBus > 0 ? [{ place: 'bus' as const, reason: 'unreachable', updates: lostByBus }] : []),
+    ];
+    return judge(
+      evidence(
+        {
+          options: { seed: 1, updates: created, faults: 2, sessions: 1, rate: 0 },
+          generated: { ...account, sessions: [its] },
+          sessions: [session(created, { page: null, rows: 0 })],
+          losses,
+          books: { ...evidence({}).books, lost },
+        },
+        [cut, struck('relay ended')],
+      ),
+    ).problems;
+  }
+
+  test('are what it says', () => {
+    expect(problems({ queue_full: 30, too_large: 2 }, { queue_full: 30, too_large: 2 })).toEqual([]);
+    expect(problems({ queue_full: 30, too_large: 2 }, { queue_full: 2, too_large: 30 })).toEqual([
+      `session ${ID} says that 30 updates were lost as queue_full, the books say 2`,
+      `session ${ID} says that 2 updates were lost as too_large, the books say 30`,
+    ]);
+  });
+
+  test('are no more than it says where the bus lost some of the reports', () => {
+    expect(problems({ queue_full: 30, too_large: 2 }, { queue_full: 20 }, 1)).toEqual([]);
+    expect(problems({ queue_full: 30, too_large: 2 }, { too_large: 3 }, 1)).toHaveLength(1);
+  });
+
+  test('have no reason that it never had', () => {
+    expect(problems({ too_large: 2 }, { page_closed: 2 }, 1)).not.toEqual([]);
+    expect(
+      problems({ queue_full: 300, too_large: 2 }, { queue_full: 300, not_serializable: 2 }),
+    ).toHaveLength(1);
+  });
+
+  test('stand for each other where there may be too many to be told apart', () => {
+    expect(problems({ queue_full: 98, too_large: 2 }, { queue_full: 100 })).toEqual([]);
+    expect(problems({ queue_full: 97, too_large: 2 }, { queue_full: 99 })).toHaveLength(2);
+    expect(problems({ queue_full: 98, too_large: 2 }, { queue_full: 99 })).toHaveLength(1);
+  });
 });

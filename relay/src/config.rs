@@ -1,10 +1,12 @@
 //! Settings: flag, then variable, then file, then default. The only room that reads the environment;
 //! everything is parsed before anything is reported, and everything wrong is reported at once.
 
+mod consumer;
 mod endpoint;
 mod otel;
 mod source;
 
+pub(crate) use consumer::ConsumerName;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use otel::{Exporter, OtelSettings, Protocol, Sampler};
 
@@ -49,6 +51,12 @@ pub(crate) struct Flags {
     /// Topic of the updates; {key} in it becomes the atom's key [default: atom-updates]
     #[arg(long, value_name = "TOPIC")]
     topic: Option<String>,
+    /// Consumers that clients wait for, by name, with commas between them
+    #[arg(long, value_name = "NAMES")]
+    required_consumers: Option<String>,
+    /// When an update is acknowledged: "taken" by the bus, or "delivered" to all required consumers [default: taken]
+    #[arg(long, value_name = "WHEN")]
+    acknowledge: Option<String>,
     /// What clients must present; better given as a variable or in the file, where ps does not show it
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
@@ -88,6 +96,15 @@ impl Topic {
     }
 }
 
+/// When an update is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Acknowledge {
+    /// The bus has taken it.
+    Taken,
+    /// All required consumers are done with it.
+    Delivered,
+}
+
 /// What `--dev` opens.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dev {
@@ -103,6 +120,8 @@ pub(crate) struct Settings {
     pub(crate) replay: Endpoint,
     pub(crate) replay_bytes: usize,
     pub(crate) topic: Topic,
+    pub(crate) required_consumers: Vec<ConsumerName>,
+    pub(crate) acknowledge: Acknowledge,
     pub(crate) token: Option<String>,
     pub(crate) dev: Option<Dev>,
     pub(crate) otel: OtelSettings,
@@ -122,6 +141,13 @@ impl Settings {
             // 32 MiB: about a minute of 1,000 updates of 500 bytes a second.
             replay_bytes: source.get("replay-bytes", flags.replay_bytes.as_ref(), "33554432", bytes),
             topic: source.get("topic", flags.topic.as_ref(), "atom-updates", topic),
+            required_consumers: source.get(
+                "required-consumers",
+                flags.required_consumers.as_ref(),
+                "",
+                consumers,
+            ),
+            acknowledge: source.get("acknowledge", flags.acknowledge.as_ref(), "taken", acknowledge),
             token: source.get("token", flags.token.as_ref(), "", |token| Ok(some(token))),
             dev: {
                 let grpc =
@@ -134,6 +160,9 @@ impl Settings {
             },
             otel: otel::read(&mut source.errors, env),
         };
+        if settings.acknowledge == Acknowledge::Delivered && settings.required_consumers.is_empty() {
+            source.errors.push("--acknowledge delivered needs --required-consumers".to_owned());
+        }
         source.finish().map(|()| settings)
     }
 }
@@ -174,6 +203,19 @@ fn bytes(text: &str) -> Result<usize, String> {
         return Err(format!("{text:?}: it is {least} to {most}"));
     }
     Ok(bytes)
+}
+
+fn consumers(text: &str) -> Result<Vec<ConsumerName>, String> {
+    let names = text.split(',').filter(|_| !text.is_empty());
+    names.map(|name| name.trim().to_owned().try_into()).collect()
+}
+
+fn acknowledge(text: &str) -> Result<Acknowledge, String> {
+    match text {
+        "taken" => Ok(Acknowledge::Taken),
+        "delivered" => Ok(Acknowledge::Delivered),
+        _ => Err(format!("{text:?} is neither \"taken\" nor \"delivered\"")),
+    }
 }
 
 fn boolean(text: &str) -> Result<bool, String> {

@@ -26,6 +26,9 @@ const BODY_BYTES: usize = limits::FRAME_BYTES + 64 * 1024;
 /// How long a body may take: browsers send a page's last 64 KiB.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// For how long a required consumer may be away before `/ready` says so.
+const AWAY: Duration = Duration::from_secs(10);
+
 /// All routes; `extra` are the trace view's, under `--dev`.
 pub(crate) fn router(relay: Arc<Relay>, extra: Option<Router>) -> Router {
     let router = Router::new()
@@ -43,15 +46,26 @@ pub(crate) fn router(relay: Arc<Relay>, extra: Option<Router>) -> Router {
     router.layer(middleware::from_fn(host))
 }
 
-async fn ready(State(relay): State<Arc<Relay>>) -> (StatusCode, &'static str) {
+/// A required consumer that is away is named, and the relay is ready all the same: what clients have made is safe
+/// with them as long as they are connected.
+async fn ready(State(relay): State<Arc<Relay>>) -> (StatusCode, String) {
     if relay.draining.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
     }
-    (StatusCode::OK, "ready\n")
+    let consumers = relay.bus.consumers().into_iter().filter(|it| it.required);
+    let away = consumers.filter_map(|it| it.away.filter(|away| *away >= AWAY).map(|away| (it, away)));
+    let said = away.map(|(it, away)| {
+        let (consumer, messages) = (it.consumer, it.messages);
+        format!(
+            "required consumer {consumer} has been away for {} s, with {messages} messages to come\n",
+            away.as_secs()
+        )
+    });
+    (StatusCode::OK, std::iter::once("ready\n".to_owned()).chain(said).collect())
 }
 
 async fn metrics(State(relay): State<Arc<Relay>>) -> impl IntoResponse {
-    relay.metrics.bus_lag_bytes.set(relay.bus.lag() as i64);
+    relay.metrics.set_lags(relay.bus.lag(), relay.bus.consumers());
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, content_type)], relay.metrics.text())
 }

@@ -96,6 +96,8 @@ async fn run(mut settings: Settings) -> Result<(), String> {
         replay: settings.replay,
         replay_bytes: settings.replay_bytes,
         topic: settings.topic,
+        required: settings.required_consumers,
+        acknowledge: settings.acknowledge,
         relay_id: id.clone(),
     };
     let started = Bus::start(bus_config, Arc::clone(&metrics), spans.clone()).await;

@@ -1,6 +1,7 @@
-//! What the relay counts, and how `/metrics` shows it. Labels come from this program's own words,
-//! never from a client's.
+//! What the relay counts, and how `/metrics` shows it. Labels come from this program's own words, and the names of
+//! consumers, never from a client.
 
+use crate::bus::Lag;
 use crate::losses::Losses;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -9,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 type Reasons = Family<[(&'static str, &'static str); 1], Counter>;
+type OfConsumers = Family<[(&'static str, String); 1], Gauge>;
 
 /// The relay's account and its state.
 ///
@@ -27,7 +29,9 @@ pub(crate) struct Metrics {
     pub(crate) sessions: Gauge,
     pub(crate) bus_subscribers: Gauge,
     pub(crate) bus_subscriptions: Gauge,
-    pub(crate) bus_lag_bytes: Gauge,
+    bus_lag_bytes: Gauge,
+    consumer_lag: OfConsumers,
+    consumer_lag_bytes: OfConsumers,
     pub(crate) bus_missed: Counter,
     pub(crate) spans_exported: Counter,
     spans_dropped: Reasons,
@@ -49,6 +53,8 @@ impl Metrics {
             bus_subscribers: Gauge::default(),
             bus_subscriptions: Gauge::default(),
             bus_lag_bytes: Gauge::default(),
+            consumer_lag: Family::default(),
+            consumer_lag_bytes: Family::default(),
             bus_missed: Counter::default(),
             spans_exported: Counter::default(),
             spans_dropped: Family::default(),
@@ -75,8 +81,12 @@ impl Metrics {
         it.register("bus_subscriptions", "Subscriptions on the bus", self.bus_subscriptions.clone());
         let lag = self.bus_lag_bytes.clone();
         it.register_with_unit("bus_lag", "What the slowest subscriber does not have yet", Unit::Bytes, lag);
+        let lag = self.consumer_lag.clone();
+        it.register("consumer_lag_messages", "Messages that a consumer is not done with yet", lag);
+        let lag = self.consumer_lag_bytes.clone();
+        it.register_with_unit("consumer_lag", "Their bytes", Unit::Bytes, lag);
         let missed = self.bus_missed.clone();
-        it.register("bus_messages_missed", "Messages that a subscriber was too slow for", missed);
+        it.register("bus_messages_missed", "Messages that a reader of the bus was too slow for", missed);
         it.register("spans_exported", "Spans that the collector took", self.spans_exported.clone());
         it.register("spans_dropped", "Spans that it did not get", self.spans_dropped.clone());
     }
@@ -114,6 +124,19 @@ impl Metrics {
     /// Spans that were not exported, by reason.
     pub(crate) fn spans_dropped(&self, reason: &'static str) -> Counter {
         self.spans_dropped.get_or_create(&[("reason", reason)]).clone()
+    }
+
+    /// Notes how far the readers of the bus are.
+    pub(crate) fn set_lags(&self, subscribers: u64, consumers: Vec<Lag>) {
+        self.bus_lag_bytes.set(subscribers as i64);
+        // Who is gone has no lag.
+        self.consumer_lag.clear();
+        self.consumer_lag_bytes.clear();
+        for Lag { consumer, messages, bytes, .. } in consumers {
+            let label = [("consumer", consumer.to_string())];
+            self.consumer_lag.get_or_create(&label).set(messages as i64);
+            self.consumer_lag_bytes.get_or_create(&label).set(bytes as i64);
+        }
     }
 
     /// The `OpenMetrics` text that Prometheus reads.

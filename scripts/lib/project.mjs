@@ -28,8 +28,8 @@ function atLeast(found, [major, minor]) {
   return found && (found[0] > major || (found[0] === major && found[1] >= minor));
 }
 
-/** Throws a Remedy that names every program that is missing or too old. */
-export function checkPrograms({ browser = false } = {}) {
+/** Throws a Remedy that names every program that is missing or too old; `tests` need more of them. */
+export function checkPrograms({ tests = false } = {}) {
   const wanted = [
     [atLeast(version('node'), [20, 0]), 'Node 20 or newer is needed: https://nodejs.org'],
     // rustup brings the toolchain that rust-toolchain.toml names, when it has not yet.
@@ -37,7 +37,7 @@ export function checkPrograms({ browser = false } = {}) {
       version('rustup') ?? atLeast(version('cargo'), [1, 95]),
       'Rust 1.95 or newer is needed: https://rustup.rs',
     ],
-    [version('c++'), 'a C++ compiler is needed (for libzmq): apt-get install g++, or xcode-select --install'],
+    [version('cc'), 'a C compiler is needed: apt-get install gcc libc6-dev, or xcode-select --install'],
     [
       atLeast(version('python3'), [3, 10]),
       'Python 3.10 or newer is needed: https://www.python.org/downloads',
@@ -47,15 +47,19 @@ export function checkPrograms({ browser = false } = {}) {
       "Python's venv module is needed: apt-get install python3-venv",
     ],
     [
-      !browser || chromium(),
+      !tests || version('c++'),
+      'a C++ compiler is needed for the tests (for libzmq): apt-get install g++, or xcode-select --install',
+    ],
+    [
+      !tests || chromium(),
       'Chromium is needed for the tests: apt-get install chromium chromium-driver, or set CHROMIUM to its path',
     ],
     [
-      !browser || version(process.env.CHROMEDRIVER ?? 'chromedriver'),
+      !tests || version(process.env.CHROMEDRIVER ?? 'chromedriver'),
       'ChromeDriver is needed for the tests: apt-get install chromium-driver, or set CHROMEDRIVER to its path',
     ],
     [
-      !browser || firefox(),
+      !tests || firefox(),
       'Firefox is needed for the tests: apt-get install firefox-esr, or set FIREFOX to its path',
     ],
   ];

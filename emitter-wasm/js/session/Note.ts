@@ -22,7 +22,10 @@ export type LeftNote = [
 /** Loads what few pages need. */
 export type LoadPersist = () => Promise<typeof import('../persist/persist.js')>;
 
-/** Of a note in the storage, and of its lock; half of the session's seed follows, in hexadecimal: nobody sees it who cannot read the note. */
+/**
+ * Of a note in the storage, and of its lock. Half of the session's seed follows, in hexadecimal: nobody sees it who
+ * cannot read the note.
+ */
 const PREFIX = 'atomwire:';
 /**
  * What is unsettled for so long is noted: a batch waits for 200 ms, and an answer from another continent as

@@ -241,7 +241,7 @@ export function openSession(
       recorder.awake = at - time <= FLUSH_AGE;
     }
     // One that comes too early costs less than to set another.
-    if (at >= due && at < Infinity) return;
+    if (at === due || (at > due && at < Infinity)) return;
     // First: the app may have a `setTimeout` of its own, which writes.
     due = at;
     clearTimeout(timer);
@@ -260,6 +260,8 @@ export function openSession(
 
   /** The machine slept, or somebody set the clock: every deadline is void. */
   function jump(): void {
+    clearTimeout(timer);
+    due = Infinity;
     core.clock_jumped();
     core.hurry(0);
     if (socket) retry();

@@ -104,21 +104,6 @@ test('…and kept when it does', async () => {
   expect(emitter.stats().state).toBe('connected');
 });
 
-test('a clock that drifts hangs nothing up', async () => {
-  const { peer, emitter } = await startWithPeer();
-  const now = Date.now;
-  let drift = 0;
-  vi.spyOn(Date, 'now').mockImplementation(() => now() + drift);
-  onTestFinished(() => void vi.restoreAllMocks());
-  for (let count = 1; count <= 6; count++) {
-    drift += 400;
-    set(count);
-    await emitter.flush();
-  }
-  expect(peer.opened).toBe(1);
-  expect(emitter.stats()).toMatchObject({ state: 'connected', acknowledged: 6 });
-});
-
 test('an onDiagnostic that throws, or rejects, is the app’s own affair', async () => {
   const errors: unknown[] = [];
   const note = (event: Event) => {

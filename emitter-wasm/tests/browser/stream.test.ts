@@ -254,23 +254,6 @@ describe('the page', () => {
     expect(peer.updates.map(({ value }) => value)).toEqual([0, 1]);
     expect(peer.hellos[1]?.idSeed).toBe(peer.hellos[0]?.idSeed);
   });
-
-  test('asleep: times follow the wall clock, on a new connection', async () => {
-    const { peer, emitter } = await startWithPeer();
-    count(0, 1);
-    await emitter.flush();
-    // performance.now() stood still for an hour, as it does in some browsers.
-    const hour = 3_600_000;
-    const now = Date.now;
-    vi.spyOn(Date, 'now').mockImplementation(() => now() + hour);
-    onTestFinished(() => void vi.restoreAllMocks());
-    // The app is the first to run again.
-    count(1, 2);
-    await emitter.flush();
-    const [before, after] = peer.updates;
-    expect(((after?.start ?? 0) - (before?.start ?? 0)) / 1_000).toBeGreaterThan(hour - 1_000);
-    expect(peer.opened).toBe(2);
-  });
 });
 
 describe('flush', () => {

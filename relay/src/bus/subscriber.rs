@@ -4,8 +4,8 @@ use super::Bus;
 use super::connection::{Connection, Gone};
 use super::listener::Stream;
 use super::ring::Position;
-use atomwire_wire::zmtp::{Event, Limits, Role, Subscriptions, frames};
-use bytes::Bytes;
+use super::window::of_interest;
+use atomwire_wire::zmtp::{Event, Limits, Role};
 use futures_util::FutureExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -106,7 +106,7 @@ impl<'a> Subscriber<'a> {
         let some = !chunks.is_empty();
         self.overtaken &= some;
         if !wanted.matches_all() {
-            chunks = chunks.iter().flat_map(|chunk| of_interest(chunk, wanted)).collect();
+            chunks = chunks.iter().flat_map(|chunk| of_interest(chunk, wanted)).map(|it| it.1).collect();
         }
         self.connection.send(chunks).await?;
         self.cursor = next;
@@ -139,25 +139,5 @@ impl Drop for Subscriber<'_> {
         self.bus.cursors().retain(|lag| !Arc::ptr_eq(lag, &self.lag));
         self.bus.0.metrics.bus_subscribers.dec();
         self.bus.0.metrics.bus_subscriptions.dec_by(self.subscriptions);
-    }
-}
-
-/// The messages among these whose topics are wanted, in as few pieces as they stand in.
-fn of_interest(messages: &Bytes, wanted: &Subscriptions) -> Vec<Bytes> {
-    let mut pieces = Vec::new();
-    let (mut rest, mut start) = (frames(messages), 0);
-    loop {
-        let at = messages.len() - rest.rest().len();
-        let topic = rest.next();
-        rest.next();
-        if topic.is_none_or(|topic| !wanted.matches(topic.body)) {
-            if at > start {
-                pieces.push(messages.slice(start..at));
-            }
-            start = messages.len() - rest.rest().len();
-        }
-        if topic.is_none() {
-            return pieces;
-        }
     }
 }

@@ -7,7 +7,7 @@ mod hostile;
 mod ledger;
 mod operations;
 mod plain_contract;
-mod replay;
+mod readers;
 mod requests;
 mod sessions;
 mod settings;

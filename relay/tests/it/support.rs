@@ -1,6 +1,7 @@
 //! What the tests share: a relay, and its peers. Only this room knows flags, addresses and frames.
 
 mod collector;
+mod consumer;
 mod conventions;
 mod http;
 mod plain;
@@ -10,6 +11,7 @@ mod session;
 mod subscriber;
 
 pub(crate) use collector::{Collector, Received, RetryAfter};
+pub(crate) use consumer::Consumer;
 pub(crate) use http::{get, head, post, post_many, request};
 pub(crate) use plain::Plain;
 pub(crate) use process::{Relay, Setup};

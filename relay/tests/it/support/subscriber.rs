@@ -29,10 +29,7 @@ impl Subscriber {
 
     pub(crate) async fn next(&mut self) -> Message {
         let parts = within("a message", self.0.recv()).await.unwrap().into_vec();
-        let [topic, payload] = parts.try_into().expect("two parts");
-        let text = String::from_utf8(payload.to_vec()).expect("UTF-8");
-        let json = serde_json::from_str(&text).expect("JSON");
-        Message { topic: String::from_utf8(topic.to_vec()).expect("UTF-8"), text, json }
+        Message::of(parts.iter().map(|part| part.to_vec()).collect())
     }
 
     pub(crate) async fn take(&mut self, count: usize) -> Vec<Message> {
@@ -45,6 +42,13 @@ impl Subscriber {
 }
 
 impl Message {
+    pub(crate) fn of(parts: Vec<Vec<u8>>) -> Self {
+        let [topic, payload] = parts.try_into().expect("two parts");
+        let text = String::from_utf8(payload).expect("UTF-8");
+        let json = serde_json::from_str(&text).expect("JSON");
+        Self { topic: String::from_utf8(topic).expect("UTF-8"), text, json }
+    }
+
     pub(crate) fn seq(&self) -> u64 {
         self.json["seq"].as_u64().expect("a number")
     }
