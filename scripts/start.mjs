@@ -13,7 +13,7 @@ const PORTS = {
   5173: 'the demo',
   8080: 'the relay',
   5555: 'the bus',
-  5556: 'replays',
+  5556: 'the replay socket',
   4317: 'OTLP',
   4318: 'OTLP',
 };
@@ -65,9 +65,9 @@ async function ready(what, check) {
 
 const answers = (url) => async () => (await fetch(url)).ok;
 
-async function subscribed() {
+async function reads() {
   const metrics = await (await fetch(`${RELAY}/metrics`)).text();
-  return /^atomwire_bus_subscriptions [1-9]/m.test(metrics);
+  return /^atomwire_consumer_lag_messages\{/m.test(metrics);
 }
 
 /** Browsers first, so that what they still send is taken, then the relay, then the consumer. */
@@ -100,7 +100,7 @@ await run(async () => {
     at('node_modules/vite/bin/vite.js'),
     ...['preview', '--host', 'localhost', '--port', '5173', '--strictPort'],
   ]);
-  await ready('the consumer', subscribed);
+  await ready('the consumer', reads);
   await ready('the demo', answers(DEMO));
   console.log(`
   Order something    ${DEMO}

@@ -41,14 +41,13 @@ export class World {
     this.#subscriber = new Program(python, [peer('idle_subscriber.py'), parts.relay.bus]);
   }
 
-  /** Starts the subscribers. */
+  /** Starts the consumer and the subscriber. */
   static async start(
     parts: { relay: Relay; network: Network; collector: Collector; tabs: Tabs },
     database: Database,
   ): Promise<World> {
     const world = new World(parts, await Consumer.start(parts.relay, database));
-    // The consumer's topic and the ledger, and the other one's everything.
-    await parts.relay.subscribed(3);
+    await parts.relay.subscribed(1);
     return world;
   }
 

@@ -83,8 +83,6 @@ function mayBe(why: string, { log, generated, pages }: Evidence): boolean {
     case 'bus/relay_vanished':
       // A relay that ends by itself has vanished for a consumer that was not there to hear it.
       return killed || (log.had(RELAY) && log.had(CONSUMER));
-    case 'bus/unreachable':
-      return log.had(RELAY);
     case 'bus/relay_ended':
       return log.had(/^relay ended/) && log.had(CONSUMER);
     case 'bus/gone':

@@ -21,15 +21,11 @@ export class Consumer {
   }
 
   /** Starts it behind a relay; `otlp` is where its spans go, if anywhere. */
-  static async start(
-    { bus, replay }: { bus: string; replay: string },
-    database: Database,
-    otlp?: string,
-  ): Promise<Consumer> {
-    const args = ['-m', 'atomwire', '--bus', bus, '--replay', replay, '--database-url', database.url];
+  static async start({ replay }: { replay: string }, database: Database, otlp?: string): Promise<Consumer> {
+    const args = ['-m', 'atomwire', '--replay', replay, '--database-url', database.url];
     const env = otlp ? { OTEL_EXPORTER_OTLP_ENDPOINT: otlp } : { OTEL_TRACES_EXPORTER: 'none' };
     const program = new Program(python, args, { env });
-    await until('the consumer subscribes', () => program.line('subscribed'));
+    await until('the consumer reads', () => program.line('reading'));
     return new Consumer(program, database);
   }
 

@@ -92,7 +92,7 @@ export class Relay {
     return this.#addresses.bus;
   }
 
-  /** Where consumers ask for what they missed. */
+  /** Where consumers ask for what comes next. */
   get replay(): string {
     return this.#addresses.replay;
   }

@@ -35,8 +35,6 @@ export const test = base
     onTestFinished(async () => {
       await consumer.stop();
     });
-    // Its topic and the ledger.
-    await relay.subscribed(2);
     return consumer;
   })
   .extend('database', ({ consumer }) => consumer.database)

@@ -26,7 +26,6 @@ test('a collector that nobody here wrote receives the same trace', async ({
   onTestFinished(async () => {
     await consumer.stop();
   });
-  await relay.subscribed(2);
 
   await page.goto(withRelay(inject('demo'), relay.stream));
   await page.getByRole('button', { name: 'Add Ebi nigiri to cart' }).click();

@@ -60,7 +60,6 @@ test('a client written from the plain contract alone has its traces continued', 
   relay,
   database,
 }) => {
-  await relay.subscribed(3);
   const tracestate = 'kitchen=1,door=2';
   await sendPlain(relay, [
     { key: 'unsampled', value: 1, traceparent: unsampled.traceparent },

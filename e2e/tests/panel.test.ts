@@ -45,7 +45,6 @@ test('what is written without a relay waits, and leaves when it is back', async 
   await demo.evaluate(() => Object.assign(window, { notReloaded: true }));
   await relay.start();
   await shows('all acknowledged', { state: 'connected', created: 4, acknowledged: 4, pending: 0, lost: 0 });
-  await relay.subscribed(2);
   await demo.getByRole('button', { name: 'Remove one Miso soup' }).click();
   await until('the last row', async () => (await database.updates()).at(-1)?.seq === 4);
   expect(await demo.evaluate(() => 'notReloaded' in window)).toBe(true);

@@ -58,7 +58,7 @@ test('the README’s lines, in an app of their own with the packed package, make
     await read.stop('SIGKILL');
     await site.close();
   });
-  await relay.subscribed(3);
+  await relay.subscribed(1);
 
   await page.goto(site.url);
   await page.getByRole('button', { name: '0 in the cart' }).click();

@@ -136,7 +136,7 @@ describe('a session’s losses, reason by reason', () => {
     const losses = Object.entries(known).map(([reason, updates]) => ({ session: ID, reason, updates }));
     const lost = [
       ...losses.map(({ reason, updates }) => ({ place: 'browser' as const, reason, updates })),
-      ...(lostByBus > 0 ? [{ place: 'bus' as const, reason: 'unreachable', updates: lostByBus }] : []),
+      ...(lostByBus > 0 ? [{ place: 'bus' as const, reason: 'relay_vanished', updates: lostByBus }] : []),
     ];
     return judge(
       evidence(
@@ -147,7 +147,7 @@ describe('a session’s losses, reason by reason', () => {
           losses,
           books: { ...evidence({}).books, lost },
         },
-        [cut, struck('relay ended')],
+        [cut, struck('relay killed')],
       ),
     ).problems;
   }

@@ -8,6 +8,7 @@ use crate::sink;
 use crate::stats::Summary;
 use crate::target::{Spans, Target};
 use clap::Args;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -96,7 +97,11 @@ async fn measure(flags: &Flags, consumer: Consumer, sink: &str) -> Result<Outcom
     let spans = if let Consumer::Atomwire(spans) = consumer { spans } else { Spans::None };
     let target = Target::relay(&flags.relay, spans, sink, "grpc").await?;
     let _consumer = start(flags, consumer, &target, &database, sink)?;
-    while target.metrics()?.get("atomwire_bus_subscriptions").is_none_or(|count| *count == 0) {
+    let is_connected = |metrics: HashMap<String, u64>| match consumer {
+        Consumer::Atomwire(_) => metrics.contains_key("atomwire_consumer_lag_messages"),
+        Consumer::Bare => metrics.get("atomwire_bus_subscriptions").is_some_and(|count| *count > 0),
+    };
+    while !is_connected(target.metrics()?) {
         sleep(Duration::from_millis(20)).await;
     }
     let connections = open_all(1, &target.listen, Contract::Binary).await?;
@@ -139,7 +144,7 @@ fn start(flags: &Flags, consumer: Consumer, target: &Target, database: &Path, si
     match consumer {
         Consumer::Atomwire(spans) => {
             let url = format!("sqlite:///{}", database.display());
-            command.args(["-m", "atomwire", "--bus", bus, "--replay", replay, "--database-url", &url]);
+            command.args(["-m", "atomwire", "--replay", replay, "--database-url", &url]);
             if spans == Spans::None {
                 command.env("OTEL_TRACES_EXPORTER", "none");
             }

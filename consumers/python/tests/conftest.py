@@ -1,8 +1,7 @@
-"""Real parts for the tests: a bus as the relay binds it, databases, a collector, the consumer's process."""
+"""Real parts for the tests: sockets as the relay binds them, databases, a collector, the consumer itself."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import queue
@@ -24,6 +23,7 @@ import grpc  # type: ignore[import-untyped,unused-ignore]
 import pytest
 import sqlalchemy as sa
 import zmq
+from hypothesis import settings
 from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.sdk.trace import TracerProvider
@@ -33,9 +33,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from atomwire import LEDGER_TOPIC
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+settings.register_profile("any machine, however busy", deadline=None)
+settings.load_profile("any machine, however busy")
 
 DEADLINE = 20.0
 """Seconds after which a condition that should hold soon counts as failed."""
@@ -81,11 +84,10 @@ def eventually(condition: Callable[[], Any]) -> Any:
 
 
 class Bus:
-    """An XPUB and a ROUTER socket, as the relay's, with all that was published in its window."""
+    """An XPUB socket, as the relay's."""
 
     def __init__(self) -> None:
         self._context = zmq.Context()
-        self.replay = Replay(self._context)
         self._socket = self._context.socket(zmq.XPUB)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.RCVTIMEO, int(DEADLINE * 1000))
@@ -99,103 +101,136 @@ class Bus:
             awaited.discard(self._socket.recv())
 
     def publish(self, payload: dict[str, Any] | bytes, topic: str = "atom-updates") -> None:
-        self.send(self.lose(payload, topic))
-
-    def lose(self, payload: dict[str, Any] | bytes, topic: str = "atom-updates") -> list[bytes]:
-        """Have the window hold what does not get through."""
-        frame = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        self.replay.keep(topic, frame)
-        return [topic.encode(), frame]
+        self.send(message(payload, topic))
 
     def send(self, frames: list[bytes]) -> None:
         self._socket.send_multipart(frames)
 
     def close(self) -> None:
-        if not self._context.closed:
-            self.replay.close()
-            self._context.destroy()
+        self._context.destroy()
 
 
-class Replay:
-    """Answers as the relay's replay socket does, of the relay that was published for last."""
+class Relay:
+    """A replay socket that answers as the protocol says, of the relay that was published for last."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
-        self.requests: list[tuple[str, int]] = []
-        self.twist: Callable[[list[bytes]], list[list[bytes]]] = lambda answer: [answer]
-        """Makes of an answer those that are sent."""
-        self.answer_bytes = 1024 * 1024
-        self._relay = RELAY
-        self._window: dict[str, tuple[int, list[bytes]]] = {}
+    def __init__(self, endpoint: str = "tcp://127.0.0.1:*") -> None:
+        self.requests: list[dict[str, Any]] = []
+        self.twist: Callable[[list[list[bytes]]], list[list[bytes]]]
+        """Makes of an answer, head and messages, what is sent."""
+        self.speak()
+        self.answers = 0
+        self.answer_bytes = 256 * 1024
+        self._id = RELAY
+        # By position; None where it was overwritten.
+        self._window: list[list[bytes] | None] = []
+        # In the order in which they came: from whom, what, and until when it may wait.
+        self._waiting: list[tuple[bytes, dict[str, Any], float]] = []
         self._lock = threading.Lock()
-        self._socket = context.socket(zmq.ROUTER)
-        self._socket.set(zmq.LINGER, 0)
-        self.endpoint = f"tcp://127.0.0.1:{self._socket.bind_to_random_port('tcp://127.0.0.1')}"
-        self._end = context.socket(zmq.PAIR)
-        self._end.bind("inproc://end")
-        self._thread = threading.Thread(target=self._serve, args=[context])
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.ROUTER)
+        self._socket.bind(endpoint)
+        self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT)
+        self._bell, self._ringer = socket.socketpair()
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
-    def keep(self, topic: str, payload: bytes) -> None:
-        """Take a message into the window, with the number that it says, or else the next."""
-        try:
-            relay: dict[str, Any] = json.loads(payload)["relay"]
-        except (ValueError, TypeError, KeyError):
-            relay = {}
-        with self._lock:
-            if relay.get("id", self._relay) != self._relay:
-                self._relay = relay["id"]
-                self._window.clear()
-            oldest, payloads = self._window.get(topic, (0, []))
-            if (number := relay.get("seq", oldest + len(payloads))) != oldest + len(payloads):
-                oldest, payloads = number, []
-            payloads.append(payload)
-            self._window[topic] = oldest, payloads
+    def publish(self, payload: dict[str, Any] | bytes, topic: str = "atom-updates") -> None:
+        self.publish_all([payload], topic)
 
-    def forget(self, topic: str = "atom-updates", *, below: int) -> None:
+    def publish_all(self, payloads: Iterable[dict[str, Any] | bytes], topic: str = "atom-updates") -> None:
+        """Take messages into the window at once."""
         with self._lock:
-            oldest, payloads = self._window[topic]
-            self._window[topic] = below, payloads[below - oldest :]
+            for payload in payloads:
+                if isinstance(payload, dict) and payload["relay"]["id"] != self._id:
+                    self._id = payload["relay"]["id"]
+                    self._window.clear()
+                self._window.append(message(payload, topic))
+        self._ringer.send(b"\0")
+
+    def forget(self, below: int) -> None:
+        """Overwrite what is below a position, save for the ledger's, which is kept longer."""
+        with self._lock:
+            for position, kept in enumerate(self._window[:below]):
+                if kept and kept[0] != LEDGER_TOPIC.encode():
+                    self._window[position] = None
+
+    def speak(self) -> None:
+        self.twist = lambda answer: answer
 
     def be_silent(self) -> None:
         self.twist = lambda _: []
 
+    def await_request(self, **members: Any) -> None:
+        """Wait for a request with these members."""
+        eventually(lambda: any(members.items() <= request.items() for request in self.requests))
+
     def close(self) -> None:
-        self._end.send(b"")
-        self._thread.join()
+        if not self._closing:
+            self._closing = True
+            self._ringer.send(b"\0")
+            self._thread.join()
+            self._context.destroy(0)
+            self._bell.close()
+            self._ringer.close()
 
-    def _serve(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
-        with context.socket(zmq.PAIR) as end:
-            end.connect("inproc://end")
-            poller = zmq.Poller()
-            poller.register(end, zmq.POLLIN)
-            poller.register(self._socket, zmq.POLLIN)
-            while end not in dict(poller.poll()):
-                identity, topic, number = self._socket.recv_multipart()
-                self.requests.append((topic.decode(), int(number)))
-                for answer in self.twist([topic, *self._answer(topic.decode(), int(number))]):
-                    self._socket.send_multipart([identity, *answer])
+    def _serve(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._bell, zmq.POLLIN)
+        poller.register(self._socket, zmq.POLLIN)
+        while not self._closing:
+            ready = dict(poller.poll(50))
+            if self._bell.fileno() in ready:
+                self._bell.recv(4096)
+            if self._socket in ready:
+                identity, request = self._socket.recv_multipart()
+                assert len(request) <= 16 * 1024
+                self.requests.append(json.loads(request))
+                self._waiting.append((identity, self.requests[-1], time.monotonic() + 1))
+            self._waiting = [waiting for waiting in self._waiting if not self._settle(*waiting)]
 
-    def _answer(self, topic: str, number: int) -> list[bytes]:
+    def _settle(self, identity: bytes, request: dict[str, Any], until: float) -> bool:
+        """Answer a request, if there is anything to say or nothing more to wait for."""
+        head, messages = self._answer(request)
+        if not (messages or head["missed"]) and time.monotonic() < until:
+            return False
+        for frames in self.twist([[json.dumps(head).encode()], *messages]):
+            self._socket.send_multipart([identity, *frames])
+        self.answers += 1
+        return True
+
+    def _answer(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[list[bytes]]]:
+        topics = tuple(topic.encode() for topic in request["topics"])
         with self._lock:
-            oldest, payloads = self._window.get(topic, (0, []))
-            first = min(max(number, oldest), oldest + len(payloads))
-            head = {"relay": self._relay, "first": first, "oldest": oldest, "next": oldest + len(payloads)}
-            payloads = payloads[first - oldest :]
-            sizes = itertools.accumulate(map(len, payloads))
-            fitting = sum(1 for _ in itertools.takewhile(lambda size: size <= self.answer_bytes, sizes))
-            return [json.dumps(head).encode(), *payloads[: max(1, fitting)]]
+            kept = (position for position, frames in enumerate(self._window) if frames)
+            first = at = next(kept, len(self._window))
+            if request.get("relay") == self._id:
+                first = at = min(request["from"], len(self._window))
+            messages: list[list[bytes]] = []
+            size = missed = 0
+            for frames in self._window[first:]:
+                if frames is None:
+                    missed += 1
+                elif frames[0].startswith(topics):
+                    size += sum(map(len, frames))
+                    if messages and size > self.answer_bytes:
+                        break
+                    messages.append(frames)
+                at += 1
+            head = {"relay": self._id, "from": first, "next": at, "missed": missed, "messages": len(messages)}
+            return head, messages
 
 
-def start(run: Callable[..., Process], bus: Bus, database: Database, **environ: str) -> Process:
-    """Start a consumer, and wait for its subscription."""
-    settings = {
-        "ATOMWIRE_BUS": bus.endpoint,
-        "ATOMWIRE_REPLAY": bus.replay.endpoint,
-        "DATABASE_URL": database.url,
-    }
-    process = run("-m", "atomwire", **settings | environ)
-    process.await_log("subscribed")
-    bus.await_subscriber(environ.get("ATOMWIRE_TOPIC", "atom-updates"), LEDGER_TOPIC)
+def message(payload: dict[str, Any] | bytes, topic: str) -> list[bytes]:
+    return [topic.encode(), payload if isinstance(payload, bytes) else json.dumps(payload).encode()]
+
+
+def start(run: Callable[..., Process], relay: Relay, database: Database, **environ: str) -> Process:
+    """Start a consumer, and wait until it reads."""
+    process = run(
+        "-m", "atomwire", **{"ATOMWIRE_REPLAY": relay.endpoint, "DATABASE_URL": database.url} | environ
+    )
+    process.await_log("reading")
     return process
 
 
@@ -204,6 +239,13 @@ def bus() -> Iterator[Bus]:
     bus = Bus()
     yield bus
     bus.close()
+
+
+@pytest.fixture
+def relay() -> Iterator[Relay]:
+    relay = Relay()
+    yield relay
+    relay.close()
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from atomwire._tables import metadata
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from conftest import Bus, Process
+    from conftest import Process, Relay
 
 A, B, C = "a" * 16, "b" * 16, "c" * 16
 ONE, TWO = "1" * 32, "2" * 32
@@ -56,8 +56,9 @@ class Books:
         columns = "bus_gaps (relay_id, topic, first_seq, last_seq, reason, stored_at)"
         return self._insert(columns, [(relay, topic, first, last, reason)])
 
-    def relay(self, relay: str, ended: str | None = None) -> Books:
-        return self._insert("relays (relay_id, bus, ended, stored_at)", [(relay, "tcp://bus:1", ended)])
+    def relay(self, relay: str, ended: str | None = None, consumer: str = "rows") -> Books:
+        columns = "relays (consumer, relay_id, position, ended, stored_at)"
+        return self._insert(columns, [(consumer, relay, 0, ended)])
 
     def started(self, session: str, next_seq: int, relay: str = A) -> Books:
         columns = "session_starts (session, relay_id, next_seq, stored_at)"
@@ -117,7 +118,7 @@ def test_an_account_of_everything(database: Database) -> None:
     books.relay(A, "drained").relay(B, "vanished").relay(C)
     books.rows(ONE, range(10)).rows(ONE, [13, 14], first=12).lost(ONE, 15, 16, "browser", "queue_full")
     books.lost(ONE, 17, 17, "relay", "invalid_json").ended(ONE, 18)
-    books.gap(A, 10, 11).gap(A, 0, 3, "unreachable", LEDGER_TOPIC).gap(C, 0, 99, "before")
+    books.gap(A, 10, 11).gap(A, 0, 3, "malformed", LEDGER_TOPIC).gap(C, 0, 99, "before")
     books.rows(TWO, [0, 4], relay=C, first=100)
     assert books.read() == {
         "balanced": False,
@@ -127,7 +128,7 @@ def test_an_account_of_everything(database: Database) -> None:
         "lost": [
             {"place": "browser", "reason": "queue_full", "updates": 2},
             {"place": "bus", "reason": "gone", "updates": 2},
-            {"place": "bus", "reason": "unreachable", "updates": 1},
+            {"place": "bus", "reason": "malformed", "updates": 1},
             {"place": "relay", "reason": "invalid_json", "updates": 1},
         ],
         "unexplained": 3,
@@ -135,6 +136,12 @@ def test_an_account_of_everything(database: Database) -> None:
         "relays": {"known": 3, "drained": 1, "vanished": 1},
         "bus": {"messages_lost": 6, "unclaimed": 0},
     }
+
+
+def test_a_relay_that_two_consumers_read_is_one(database: Database) -> None:
+    books = Books(database)
+    books.relay(A, "vanished").relay(A, "drained", consumer="others").relay(B).relay(B, consumer="others")
+    assert books.read()["relays"] == {"known": 2, "drained": 1, "vanished": 0}
 
 
 @pytest.mark.parametrize("place", ["browser", "relay", "consumer"])
@@ -195,8 +202,8 @@ def test_a_session_of_which_nothing_came_is_missing_as_a_whole(database: Databas
 
 
 def test_a_gap_explains_no_more_than_it_has_messages(books: Books) -> None:
-    books.relay(A).rows(ONE, [0]).gap(A, 1, 2, "unreachable").rows(ONE, [6], first=3)
-    assert outcome(books.read()) == ({"bus unreachable": 2}, [(3, 5)])
+    books.relay(A).rows(ONE, [0]).gap(A, 1, 2, "malformed").rows(ONE, [6], first=3)
+    assert outcome(books.read()) == ({"bus malformed": 2}, [(3, 5)])
 
 
 def test_two_sessions_share_a_gap(books: Books) -> None:
@@ -232,8 +239,8 @@ def test_a_lost_message_of_the_ledger_explains_anything_in_one_session(books: Bo
 
 def test_a_lost_message_of_the_ledger_leaves_the_gaps_of_updates_to_others(books: Books) -> None:
     books.relay(A).rows(ONE, [0]).rows(TWO, [0], first=1).gap(A, 2, 5, "gone")
-    books.gap(A, 0, 0, "unreachable", LEDGER_TOPIC).rows(ONE, [1000], first=6).rows(TWO, [4], first=7)
-    assert outcome(books.read()) == ({"bus gone": 4, "bus unreachable": 998}, [])
+    books.gap(A, 0, 0, "malformed", LEDGER_TOPIC).rows(ONE, [1000], first=6).rows(TWO, [4], first=7)
+    assert outcome(books.read()) == ({"bus gone": 4, "bus malformed": 998}, [])
 
 
 def test_a_lost_message_of_the_ledger_goes_to_who_has_no_gap_of_updates(books: Books) -> None:
@@ -347,14 +354,16 @@ def test_the_command_says_by_its_exit_status_whether_it_balances(
     assert json.loads(line)["holes"] == [{"session": ONE, "first": 3, "last": 3}]
 
 
-def test_a_consumers_books_balance(bus: Bus, run: Callable[..., Process], database: Database) -> None:
-    consumer = start(run, bus, database)
+def test_a_consumers_books_balance(relay: Relay, run: Callable[..., Process], database: Database) -> None:
+    consumer = start(run, relay, database)
     for seq in range(5):
-        bus.publish(update(seq))
-    bus.publish(ledger(lost=[{"first": 5, "last": 6, "reason": "queue_full"}]), LEDGER_TOPIC)
-    bus.publish(ledger(1, lost=[{"first": 7, "last": 7, "reason": "too_large"}], place="relay"), LEDGER_TOPIC)
-    bus.publish(ledger(2, end=True, next_seq=8, reason="closed"), LEDGER_TOPIC)
-    bus.publish(relay_end(3, atom_updates=5), LEDGER_TOPIC)
+        relay.publish(update(seq))
+    relay.publish(ledger(lost=[{"first": 5, "last": 6, "reason": "queue_full"}]), LEDGER_TOPIC)
+    relay.publish(
+        ledger(1, lost=[{"first": 7, "last": 7, "reason": "too_large"}], place="relay"), LEDGER_TOPIC
+    )
+    relay.publish(ledger(2, end=True, next_seq=8, reason="closed"), LEDGER_TOPIC)
+    relay.publish(relay_end(3, atom_updates=5), LEDGER_TOPIC)
     eventually(lambda: database.rows("SELECT ended FROM relays") == [("drained",)])
     # While the consumer has the database open.
     process = run("-m", "atomwire", "account", "--json", DATABASE_URL=database.url)
@@ -366,15 +375,15 @@ def test_a_consumers_books_balance(bus: Bus, run: Callable[..., Process], databa
 
 
 def test_a_row_beats_a_loss_whichever_comes_first(
-    bus: Bus, run: Callable[..., Process], database: Database
+    relay: Relay, run: Callable[..., Process], database: Database
 ) -> None:
-    consumer = start(run, bus, database)
+    consumer = start(run, relay, database)
 
     seqs = itertools.count()
 
     def tell(**members: Any) -> None:
-        relay = {"id": OTHER_RELAY, "seq": next(seqs)}
-        bus.publish(ledger(**members) | {"relay": relay}, LEDGER_TOPIC)
+        place = {"id": OTHER_RELAY, "seq": next(seqs)}
+        relay.publish(ledger(**members) | {"relay": place}, LEDGER_TOPIC)
 
     def speak_for_the_dead() -> None:
         tell(start=True, next_seq=5)
@@ -382,14 +391,15 @@ def test_a_row_beats_a_loss_whichever_comes_first(
         tell(end=True, next_seq=12, reason="closed")
 
     for seq in range(7):
-        bus.publish(update(seq))
-    bus.publish(relay_end(0, atom_updates=7), LEDGER_TOPIC)
+        relay.publish(update(seq))
+    relay.publish(relay_end(0, atom_updates=7), LEDGER_TOPIC)
+    eventually(lambda: database.rows("SELECT ended FROM relays") == [("drained",)])
     speak_for_the_dead()
     # The next page did not live to hear that it was heard; and the dead one's last request was on its way.
     speak_for_the_dead()
     tell(start=True, next_seq=5)
     for relay_seq, seq in enumerate(range(5, 10)):
-        bus.publish(update(seq, relay={"id": OTHER_RELAY, "seq": relay_seq}))
+        relay.publish(update(seq, relay={"id": OTHER_RELAY, "seq": relay_seq}))
     tell(end=True, next_seq=10, reason="forgotten")
     eventually(lambda: database.count() == 10)
     eventually(lambda: (8,) in database.rows("SELECT next_seq FROM bus_positions"))
@@ -435,10 +445,10 @@ def test_a_database_that_cannot_be_read_is_said(
 
 
 def test_unknown_arguments_are_named(run: Callable[..., Process]) -> None:
-    process = run("-m", "atomwire", "account", "--bus=x", DATABASE_URL="mysql://user:a-password@host/db")
+    process = run("-m", "atomwire", "account", "--replay=x", DATABASE_URL="mysql://user:a-password@host/db")
     assert process.wait() == 64
     assert process.lines == [
-        "atomwire: unknown argument --bus\n",
+        "atomwire: unknown argument --replay\n",
         "atomwire: --database-url (DATABASE_URL): neither sqlite:// nor postgresql://\n",
     ]
 

@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from contextlib import ExitStack
+from contextlib import closing
 from importlib.metadata import version
 from typing import TYPE_CHECKING, NoReturn
 
@@ -20,16 +20,15 @@ from atomwire._account import NoBooksError, read_account
 from atomwire._consumer import Consumer
 from atomwire._feed import Feed
 from atomwire._log import fields, log_to_stderr
-from atomwire._replay import Replay
+from atomwire._reader import DEFAULT_CONSUMER, DEFAULT_REPLAY, Reader
 from atomwire._report import as_json, as_text
 from atomwire._store import Store
-from atomwire._subscription import DEFAULT_BUS, DEFAULT_TOPIC, Subscription, subscribe
+from atomwire._subscription import DEFAULT_TOPIC
 from atomwire._telemetry import start_tracing, stop_tracing
+from atomwire._waker import Waker
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
-
-    from atomwire._message import Message
 
 EX_USAGE = 64
 """The exit status of a wrong configuration (sysexits.h)."""
@@ -53,38 +52,33 @@ def main(argv: list[str] | None = None) -> int:
 
 def _consume(config: _config.Config) -> int:
     log_to_stderr()
-    setting = f"--bus ({_config.ENV_BUS})"
-    with ExitStack() as sockets:
+    with Waker() as waker:
         try:
-            subscription = sockets.enter_context(subscribe(config.bus, config.topic, ledger=True))
-            setting = f"--replay ({_config.ENV_REPLAY})"
-            replay = Replay(config.replay, subscription) if config.replay else None
+            reader = Reader(config.replay, config.consumer, config.topic, waker)
         except zmq.ZMQError as error:
-            return _usage([f"{setting}: {error}"])
-        if replay is not None:
-            sockets.callback(replay.close)
-        tracing = start_tracing(config.otlp_protocol)
-        _stop_on_signals(subscription)
-        store = Store(config.database, tracing)
-        feed = Feed(subscription, replay, config.bus, config.topic)
-        consumer = Consumer(feed, store, subscription.wait)
-        known = consumer.open(config.bus)
-        if known is not None:
-            _log.info(
-                "subscribed",
-                extra=fields(
-                    endpoint=config.bus,
-                    replay=config.replay,
-                    topic=config.topic,
-                    # Without its query too, in which libpq also takes a password.
-                    database=config.database.set(query={}).render_as_string(hide_password=True),
-                ),
-            )
-            consumer.run(known)
-        store.close()
+            return _usage([f"--replay ({_config.ENV_REPLAY}): {error}"])
+        with closing(reader):
+            tracing = start_tracing(config.otlp_protocol)
+            _stop_on_signals(waker)
+            store = Store(config.database, config.consumer, tracing)
+            consumer = Consumer(store, waker.wait)
+            known = consumer.open()
+            if known is not None:
+                _log.info(
+                    "reading",
+                    extra=fields(
+                        endpoint=config.replay,
+                        consumer=config.consumer,
+                        topic=config.topic,
+                        # Without its query too, in which libpq also takes a password.
+                        database=config.database.set(query={}).render_as_string(hide_password=True),
+                    ),
+                )
+                consumer.run(Feed(reader, config.topic, known))
+            store.close()
     stop_tracing(tracing)
     totals = consumer.totals
-    _log.info("stopped", extra=fields(**dataclasses.asdict(totals), bad=dict(subscription.bad)))
+    _log.info("stopped", extra=fields(**dataclasses.asdict(totals), bad=dict(reader.bad)))
     return 1 if totals.updates.unstored or totals.ledger.unstored else 0
 
 
@@ -98,10 +92,10 @@ def _account(database: URL, *, json_wanted: bool) -> int:
     return 0 if account.balanced else 1
 
 
-def _stop_on_signals(subscription: Subscription[Message]) -> None:
+def _stop_on_signals(waker: Waker) -> None:
     def stop(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)  # the second one kills
-        subscription.stop()
+        waker.stop()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
@@ -121,19 +115,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=version("atomwire"))
     commands = parser.add_subparsers(title="commands", metavar="command", dest="command")
-    consume = commands.add_parser("consume", help="write updates from the bus into a database")
-    consume.add_argument(
-        "--bus", metavar="ENDPOINT", help=_help("the relay's bus", _config.ENV_BUS, DEFAULT_BUS)
-    )
+    consume = commands.add_parser("consume", help="write a relay's updates into a database")
     consume.add_argument(
         "--replay",
         metavar="ENDPOINT",
-        help=_help(
-            "the relay's replay socket; empty: none", _config.ENV_REPLAY, "the bus's host, and the next port"
-        ),
+        help=_help("the relay's replay socket", _config.ENV_REPLAY, DEFAULT_REPLAY),
     )
     consume.add_argument(
-        "--topic", metavar="PREFIX", help=_help("topics to subscribe to", _config.ENV_TOPIC, DEFAULT_TOPIC)
+        "--consumer",
+        metavar="NAME",
+        help=_help("under which positions are kept", _config.ENV_CONSUMER, DEFAULT_CONSUMER),
+    )
+    consume.add_argument(
+        "--topic", metavar="PREFIX", help=_help("topics to read", _config.ENV_TOPIC, DEFAULT_TOPIC)
     )
     account = commands.add_parser(
         "account",

@@ -144,7 +144,10 @@ def _read(connection: sa.Connection) -> Account:
         " UNION SELECT session FROM sessions) AS known"
     )
     ((account.sessions_ended,),) = rows("SELECT COUNT(*) FROM sessions WHERE end_reason IS NOT NULL")
-    relays = list(rows("SELECT relay_id, ended FROM relays ORDER BY stored_at, relay_id"))
+    # A relay that two consumers read is one; it has drained if either heard it say so.
+    relays = list(
+        rows("SELECT relay_id, MIN(ended) FROM relays GROUP BY relay_id ORDER BY MIN(stored_at), relay_id")
+    )
     account.relays = len(relays)
     account.relays_drained = sum(ended == "drained" for _, ended in relays)
     account.relays_vanished = sum(ended == "vanished" for _, ended in relays)

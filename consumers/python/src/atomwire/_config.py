@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from atomwire._decode import MAX_TOPIC_BYTES
-from atomwire._subscription import DEFAULT_BUS, DEFAULT_TOPIC
+from atomwire._reader import DEFAULT_CONSUMER, DEFAULT_REPLAY, MAX_PREFIX_BYTES
+from atomwire._subscription import DEFAULT_TOPIC
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Mapping
 
-ENV_BUS = "ATOMWIRE_BUS"
 ENV_REPLAY = "ATOMWIRE_REPLAY"
+ENV_CONSUMER = "ATOMWIRE_CONSUMER"
 ENV_TOPIC = "ATOMWIRE_TOPIC"
 ENV_DATABASE_URL = "DATABASE_URL"
 DEFAULT_DATABASE_URL = "sqlite:///atomwire.sqlite"
@@ -32,6 +32,7 @@ PROTOCOLS = ("grpc", "http/protobuf")
 
 _ENDPOINT = re.compile(r"tcp://(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(\d{1,5})|ipc://\S+", re.ASCII)
 _MAX_PORT = 65_535
+_CONSUMER = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class ConfigError(Exception):
@@ -46,9 +47,8 @@ class ConfigError(Exception):
 class Config:
     """What `python -m atomwire consume` runs with."""
 
-    bus: str
     replay: str
-    """Empty: nothing is asked for again."""
+    consumer: str
     topic: str
     database: URL
     otlp_protocol: str | None
@@ -59,26 +59,25 @@ def parse(flags: Namespace, environ: Mapping[str, str], unknown: list[str]) -> C
     """Read the settings, or raise `ConfigError` with all that is wrong, `unknown` arguments included."""
     problems = _unknown(unknown)
 
-    # An empty variable counts as unset, as OpenTelemetry's do; but an empty replay means none.
-    bus = flags.bus or environ.get(ENV_BUS) or DEFAULT_BUS
-    _check_endpoint("--bus", ENV_BUS, bus, problems)
-    replay = flags.replay if flags.replay is not None else environ.get(ENV_REPLAY)
-    if replay is None:
-        # Beside the bus, as a relay has it by default: another relay's replay would be worse than none.
-        host, _, port = bus.rpartition(":")
-        replay = f"{host}:{int(port) + 1}" if port.isdecimal() and int(port) < _MAX_PORT else ""
-    elif replay:
-        _check_endpoint("--replay", ENV_REPLAY, replay, problems)
+    # An empty variable counts as unset, as OpenTelemetry's do.
+    replay = environ.get(ENV_REPLAY) or DEFAULT_REPLAY if flags.replay is None else flags.replay
+    endpoint = _ENDPOINT.fullmatch(replay)
+    if endpoint is None or (endpoint[1] and not 0 < int(endpoint[1]) <= _MAX_PORT):
+        problems.append(f"--replay ({ENV_REPLAY}): not tcp://host:port (1 to {_MAX_PORT}) or ipc://path")
+
+    consumer = environ.get(ENV_CONSUMER) or DEFAULT_CONSUMER if flags.consumer is None else flags.consumer
+    if _CONSUMER.fullmatch(consumer) is None:
+        problems.append(f"--consumer ({ENV_CONSUMER}): not 1 to 64 letters, digits, '.', '_' and '-'")
 
     topic = flags.topic or environ.get(ENV_TOPIC) or DEFAULT_TOPIC
-    if len(topic.encode(errors="surrogateescape")) > MAX_TOPIC_BYTES:
-        problems.append(f"--topic ({ENV_TOPIC}): longer than {MAX_TOPIC_BYTES} bytes")
+    if len(topic.encode(errors="surrogateescape")) > MAX_PREFIX_BYTES:
+        problems.append(f"--topic ({ENV_TOPIC}): longer than {MAX_PREFIX_BYTES} bytes")
 
     database = _database(flags, environ, problems)
     protocol = _otlp_protocol(environ, problems)
     if problems:
         raise ConfigError(problems)
-    return Config(bus, replay, topic, database, protocol)
+    return Config(replay, consumer, topic, database, protocol)
 
 
 def parse_database(flags: Namespace, environ: Mapping[str, str], unknown: list[str]) -> URL:
@@ -95,12 +94,6 @@ def parse_database(flags: Namespace, environ: Mapping[str, str], unknown: list[s
 def _unknown(arguments: list[str]) -> list[str]:
     # Without what follows a =, where a misspelt --database-url has its password.
     return [f"unknown argument {argument.partition('=')[0]}" for argument in arguments]
-
-
-def _check_endpoint(flag: str, variable: str, text: str, problems: list[str]) -> None:
-    endpoint = _ENDPOINT.fullmatch(text)
-    if endpoint is None or (endpoint[1] and not 0 < int(endpoint[1]) <= _MAX_PORT):
-        problems.append(f"{flag} ({variable}): not tcp://host:port (1 to {_MAX_PORT}) or ipc://path")
 
 
 def _database(flags: Namespace, environ: Mapping[str, str], problems: list[str]) -> URL:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from opentelemetry import trace
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from atomwire._feed import Gap, Relay
+from atomwire._feed import Gap, Position, Relay
 from atomwire._log import fields
 from atomwire._message import Ledger, Message, Update
 from atomwire._tracing import mark_failed, start_span
@@ -39,7 +39,7 @@ class Tally:
     refused: int = 0
     """What the database would never take: what breaks a constraint added by hand, for instance."""
     unstored: int = 0
-    """In hand when stopped while the database was away. The next start asks the relay for them again."""
+    """In hand when stopped while the database was away. The next start asks for them again."""
 
 
 @dataclass(slots=True)
@@ -57,31 +57,30 @@ class Totals:
 class Consumer:
     """Stores what a feed brings, and waits for a database that is away."""
 
-    def __init__(self, feed: Feed, store: Store, wait: Callable[[float], bool]) -> None:
+    def __init__(self, store: Store, wait: Callable[[float], bool]) -> None:
         """`wait` sleeps between two attempts at the database; it answers True, at once, when stopped."""
         self.totals = Totals()
-        self._feed = feed
         self._store = store
         self._wait = wait
 
-    def open(self, bus: str) -> Known | None:
+    def open(self) -> Known | None:
         """Reach the database, and read where to go on; None when stopped before that."""
         try:
-            return self._insist(lambda: self._store.known(bus))
+            return self._insist(self._store.known)
         except DBAPIError as error:
             if _is_refusal(error):
                 raise
             return None
 
-    def run(self, known: Known) -> None:
-        """Store what comes until the subscription is stopped."""
-        for group in self._feed.groups(known):
+    def run(self, feed: Feed) -> None:
+        """Store what comes until the feed ends."""
+        for group in feed.groups():
             work = [_Work(item) for item in group]
             stored = self._store_all(work)
             for each in work:
                 each.end()
             if not stored:
-                return  # nothing further may be stored over what is not
+                return  # nothing further may be stored over what is not, or confirmed
 
     def _store_all(self, work: list[_Work]) -> bool:
         """Store a group; False when stopped before that."""
@@ -104,13 +103,16 @@ class Consumer:
 
     def _refuse(self, work: _Work, error: DBAPIError) -> bool:
         item = work.item
+        if isinstance(item, Position):
+            raise error  # what no restart could go on from must not be confirmed
         work.fail(error)
-        try:
-            self._insist(lambda: self._attempt_refusal(item))
-        except DBAPIError as failure:
-            if not _is_refusal(failure):
-                self._give_up([work], failure)
-                return False
+        if isinstance(item, Update):
+            try:
+                self._insist(lambda: self._attempt_refusal(item))
+            except DBAPIError as failure:
+                if not _is_refusal(failure):
+                    self._give_up([work], failure)
+                    return False
         if isinstance(item, Message):
             tally = self._tally(item)
             tally.received += 1
@@ -118,7 +120,7 @@ class Consumer:
         _log.error("refused by the database", extra=_failure(item, error))
         return True
 
-    def _attempt_refusal(self, item: Item) -> None:
+    def _attempt_refusal(self, item: Update) -> None:
         with self._store.transaction() as transaction:
             transaction.refuse(item)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -34,13 +35,34 @@ MAX_RANGES = 4096
 """Losses in one message; a relay sends 1,024 at the most."""
 MAX_TOPICS = 1000
 """Topics in a relay's end; the protocol's bound."""
+MAX_HEAD_BYTES = 4096
+"""A relay's head has some 100."""
+MAX_ANSWER_MESSAGES = 4096
+"""256 KiB of messages of 64 bytes, and the shortest has twice as many."""
+
+
+class RelayError(Exception):
+    """What a relay says in place of an answer; its own words, so they are fit for a log's field alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What comes before the messages of an answer."""
+
+    relay_id: str
+    start: int
+    """The position at which the answer begins (`from`)."""
+    next: int
+    """The position to ask for next."""
+    messages: int
+    """How many follow."""
 
 
 def decode(frames: Sequence[bytes]) -> Message:
     """Turn one multipart message into an object, or raise `BadMessage`; no other exception leaves here."""
     if len(frames) != 2:  # noqa: PLR2004 - [topic, payload]
         raise BadMessage("frames", "not two, [topic, payload]")
-    topic = _topic(frames[0])
+    topic = decode_topic(frames[0])
     members, value_json = _parse(frames[1])
     relay = members.get("relay")
     if not isinstance(relay, dict):
@@ -66,14 +88,31 @@ def decode(frames: Sequence[bytes]) -> Message:
     )
 
 
-def decode_head(part: bytes) -> tuple[str, int, int, int]:
-    """Read a replay answer's head: relay, first, oldest, next. Raises `BadMessage`."""
+def decode_head(part: bytes) -> Head:
+    """Read the head of an answer. Raises `BadMessage`, and `RelayError` when it is none but an error."""
+    if len(part) > MAX_HEAD_BYTES:
+        raise BadMessage("head", f"longer than {MAX_HEAD_BYTES} bytes")
     members, _ = _parse(part)
+    if "error" in members:
+        raise RelayError(_text(members, "error"))
     relay_id = _text(members, "relay", _RELAY_ID)
-    first, oldest, following = (
-        _integer(members, name, end=SEQ_END + 1) for name in ("first", "oldest", "next")
+    start, following, missed, messages = (
+        _integer(members, name, end=SEQ_END + 1) for name in ("from", "next", "missed", "messages")
     )
-    return relay_id, first, oldest, following
+    if missed + messages > following - start:
+        raise BadMessage("head", "more messages than positions from `from` to `next`")
+    if messages > MAX_ANSWER_MESSAGES:
+        raise BadMessage("messages", f"more than {MAX_ANSWER_MESSAGES}")
+    return Head(relay_id, start, following, messages)
+
+
+def decode_topic(frame: bytes) -> str:
+    """Read a topic, or raise `BadMessage`."""
+    try:
+        topic = frame.decode()
+    except UnicodeDecodeError:
+        raise BadMessage("topic", "not UTF-8") from None
+    return _check_text(topic, "topic", MAX_TOPIC_BYTES)
 
 
 def _ledger(members: dict[str, Any], relay_id: str, relay_seq: int) -> Message:
@@ -114,14 +153,6 @@ def _refuse_constant(_name: str) -> NoReturn:
 
 
 _JSON = json.JSONDecoder(parse_constant=_refuse_constant)
-
-
-def _topic(frame: bytes) -> str:
-    try:
-        topic = frame.decode()
-    except UnicodeDecodeError:
-        raise BadMessage("topic", "not UTF-8") from None
-    return _check_text(topic, "topic", MAX_TOPIC_BYTES)
 
 
 def _parse(payload: bytes) -> tuple[dict[str, Any], str | None]:

@@ -1,4 +1,4 @@
-"""Writes groups of items and the positions behind them, in one transaction each."""
+"""Writes groups of items, in one transaction each, and reads where to go on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from sqlalchemy.dialects import postgresql, sqlite
 
 from atomwire import _tables as tables
-from atomwire._feed import Gap, Known, Relay
+from atomwire._feed import Gap, Known, Position, Relay
 from atomwire._message import Ledger, Loss, SessionEnd, SessionStart, Update
 from atomwire._ranges import Ranges
 
@@ -41,7 +41,9 @@ class Store:
     current span's trace; all other statements belong to no update, so they make no spans.
     """
 
-    def __init__(self, url: sa.URL, tracer_provider: TracerProvider) -> None:
+    def __init__(self, url: sa.URL, consumer: str, tracer_provider: TracerProvider) -> None:
+        """`consumer` is the name under which positions are kept."""
+        self._consumer = consumer
         self._is_sqlite = url.get_backend_name() == "sqlite"
         options = {"timeout": LOCK_TIMEOUT} if self._is_sqlite else {"connect_timeout": CONNECT_TIMEOUT}
         self._engine = sa.create_engine(
@@ -77,35 +79,34 @@ class Store:
                 connection.commit()
         return self._connection
 
-    def known(self, bus: str) -> Known:
-        """Read where a consumer of this bus has to go on."""
+    def known(self) -> Known:
+        """Read where the consumer has to go on."""
         relays, positions = tables.relays.c, tables.bus_positions.c
         with self.transaction() as transaction:
             newest = transaction.select(
-                sa.select(relays.relay_id, relays.ended)
-                .where(relays.bus == bus)
+                sa.select(relays.relay_id, relays.position, relays.ended)
+                .where(relays.consumer == self._consumer)
                 .order_by(relays.stored_at.desc(), relays.relay_id)
                 .limit(2)
             )
             if not newest:
                 return Known()
-            relay_id, ended = newest[0]
+            relay_id, position, ended = newest[0]
             rows = transaction.select(
                 sa.select(positions.topic, positions.next_seq)
-                .where(positions.relay_id == relay_id)
+                .where(positions.consumer == self._consumer, positions.relay_id == relay_id)
                 .order_by(positions.stored_at.desc())
                 .limit(MAX_POSITIONS)
             )
-        return Known(relay_id, ended is not None, len(newest) == 1, tuple((t, n) for t, n in reversed(rows)))
+        topics = tuple((topic, number) for topic, number in rows)
+        return Known(relay_id, position, ended is not None, len(newest) == 1, topics)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Commit what the body adds, and the positions behind it; or nothing, when an exception leaves it."""
+        """Commit what the body adds; or nothing, when an exception leaves it."""
         connection = self.open()
         with connection.begin():
-            transaction = Transaction(connection, self._statements)
-            yield transaction
-            transaction.write_positions()
+            yield Transaction(connection, self._statements, self._consumer)
 
     def close(self) -> None:
         """Let go of the connection, whatever state it is in."""
@@ -118,59 +119,43 @@ class Store:
 class Transaction:
     """What is added to the books together."""
 
-    def __init__(self, connection: sa.Connection, statements: _Statements) -> None:
+    def __init__(self, connection: sa.Connection, statements: _Statements, consumer: str) -> None:
         self._connection = connection
         self._statements = statements
+        self._consumer = consumer
         self._now = datetime.now(timezone.utc)
-        self._positions: dict[tuple[str, str], int] = {}
 
     def add(self, item: Item) -> int:
         """Add an item and return how much of it was new: updates of a ledger, messages of a gap, else one."""
         if isinstance(item, Update):
-            self._move(item.relay_id, item.topic, item.relay_seq)
             return self._connection.execute(self._statements.update, self._update_row(item)).rowcount
         with suppress_instrumentation():
-            if isinstance(item, Gap):
-                self._move(item.relay_id, item.topic, item.last)
-                return self._add_gap(item)
-            if isinstance(item, Relay):
-                return self._add_relay(item)
-            self._move(item.relay_id, item.topic, item.relay_seq)
-            if isinstance(item, Ledger):
-                return self._add_losses(item)
-            if isinstance(item, (SessionStart, SessionEnd)):
-                return self._add_session(item)
-            row = {"relay": item.relay_id}
-            return self._connection.execute(self._statements.relay_drained, row).rowcount
+            return self._add_to_books(item)
 
-    def refuse(self, item: Item) -> None:
-        """Account for what the database would not take."""
-        if isinstance(item, Update):
-            self._move(item.relay_id, item.topic, item.relay_seq)
-            with suppress_instrumentation():
-                self._write_losses(item.session, "consumer", [Loss(item.seq, item.seq, "refused")])
-        elif isinstance(item, Gap):
-            self._move(item.relay_id, item.topic, item.last)
-        elif not isinstance(item, Relay):
-            self._move(item.relay_id, item.topic, item.relay_seq)
-
-    def write_positions(self) -> None:
-        """Write up to where everything is accounted for."""
-        if self._positions:
-            rows = [
-                {"relay_id": relay_id, "topic": topic, "next_seq": number, "stored_at": self._now}
-                for (relay_id, topic), number in self._positions.items()
-            ]
-            with suppress_instrumentation():
-                self._connection.execute(self._statements.position, rows)
+    def refuse(self, item: Update) -> None:
+        """Account for an update that the database would not take."""
+        with suppress_instrumentation():
+            self._write_losses(item.session, "consumer", [Loss(item.seq, item.seq, "refused")])
 
     def select(self, statement: sa.Select[Any]) -> list[tuple[Any, ...]]:
         """Read what a statement gives."""
         with suppress_instrumentation():
             return [tuple(row) for row in self._connection.execute(statement)]
 
-    def _move(self, relay_id: str, topic: str, number: int) -> None:
-        self._positions[relay_id, topic] = number + 1
+    def _add_to_books(self, item: Item) -> int:
+        match item:
+            case Gap():
+                return self._add_gap(item)
+            case Relay():
+                return self._add_relay(item)
+            case Position():
+                return self._move(item)
+            case Ledger():
+                return self._add_losses(item)
+            case SessionStart() | SessionEnd():
+                return self._add_session(item)
+        row = {"relay": item.relay_id}
+        return self._connection.execute(self._statements.relay_drained, row).rowcount
 
     def _update_row(self, update: Update) -> dict[str, Any]:
         return {
@@ -204,8 +189,29 @@ class Transaction:
             row: dict[str, Any] = {"relay": relay.relay_id}
             return self._connection.execute(self._statements.relay_vanished, row).rowcount
         # Not the transaction's time: two relays of one group keep their order.
-        row = {"relay_id": relay.relay_id, "bus": relay.bus, "stored_at": datetime.now(timezone.utc)}
+        row = {
+            "consumer": self._consumer,
+            "relay_id": relay.relay_id,
+            "position": 0,
+            "stored_at": datetime.now(timezone.utc),
+        }
         return self._connection.execute(self._statements.relay, row).rowcount
+
+    def _move(self, position: Position) -> int:
+        rows = [
+            {
+                "consumer": self._consumer,
+                "relay_id": position.relay_id,
+                "topic": topic,
+                "next_seq": number,
+                "stored_at": self._now,
+            }
+            for topic, number in position.topics.items()
+        ]
+        if rows:
+            self._connection.execute(self._statements.topics, rows)
+        row = {"relay": position.relay_id, "reader": self._consumer, "next": position.next}
+        return self._connection.execute(self._statements.position, row).rowcount
 
     def _add_losses(self, ledger: Ledger) -> int:
         """Write what is not lost already: another relay may hear of the same losses once more."""
@@ -265,18 +271,22 @@ class _Statements:
         self.gap = insert(tables.bus_gaps).on_conflict_do_nothing()
         self.session_start = insert(tables.session_starts).on_conflict_do_nothing()
 
-        position = insert(tables.bus_positions)
+        topics = insert(tables.bus_positions)
         # Also backwards: a relay that forgot a topic counts anew.
-        self.position = position.on_conflict_do_update(
-            index_elements=["relay_id", "topic"], set_=_excluded(position, "next_seq", "stored_at")
+        self.topics = topics.on_conflict_do_update(
+            index_elements=["consumer", "relay_id", "topic"], set_=_excluded(topics, "next_seq", "stored_at")
         )
 
         ended = tables.relays.c.ended
         relay = insert(tables.relays)
         self.relay = relay.on_conflict_do_update(
-            index_elements=["relay_id"], set_={"ended": None}, where=ended == "vanished"
+            index_elements=["consumer", "relay_id"], set_={"ended": None}, where=ended == "vanished"
         )
         is_relay = tables.relays.c.relay_id == sa.bindparam("relay")
+        is_reader = tables.relays.c.consumer == sa.bindparam("reader")
+        self.position = (
+            sa.update(tables.relays).where(is_relay, is_reader).values(position=sa.bindparam("next"))
+        )
         self.relay_drained = sa.update(tables.relays).where(is_relay).values(ended="drained")
         self.relay_vanished = (
             sa.update(tables.relays).where(is_relay, ended.is_(None)).values(ended="vanished")

@@ -22,6 +22,7 @@ class _Json(sa.types.UserDefinedType[str]):
 metadata = sa.MetaData()
 _SESSION = sa.String(32)
 _RELAY_ID = sa.String(16)
+_CONSUMER = sa.String(64)
 _TIME = sa.DateTime(timezone=True)  # SQLite keeps no zone: its times are UTC
 
 atom_updates = sa.Table(
@@ -90,20 +91,23 @@ bus_gaps = sa.Table(
 bus_positions = sa.Table(
     "bus_positions",
     metadata,
+    sa.Column("consumer", _CONSUMER, primary_key=True),
     sa.Column("relay_id", _RELAY_ID, primary_key=True),
     sa.Column("topic", sa.Text, primary_key=True),
     sa.Column("next_seq", sa.BigInteger, nullable=False),
     sa.Column("stored_at", _TIME, nullable=False),
 )
-"""The message that comes next: each below is in these tables, as a row, an entry, a gap, or a refusal."""
+"""The message of a topic that comes next for a consumer: each below is in these tables, as a row, an entry, a
+gap, or a refusal."""
 
 relays = sa.Table(
     "relays",
     metadata,
+    sa.Column("consumer", _CONSUMER, primary_key=True),
     sa.Column("relay_id", _RELAY_ID, primary_key=True),
-    sa.Column("bus", sa.Text, nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=False),
     sa.Column("ended", sa.Text),
     sa.Column("stored_at", _TIME, nullable=False),
 )
-"""Relays in the order (`stored_at`) in which they appeared on a bus. `ended`: `drained` when its end message
-came, `vanished` when another relay spoke in its place instead."""
+"""Relays in the order (`stored_at`) in which they answered a consumer, each with the position to go on from.
+`ended`: `drained` when its end message came, `vanished` when another relay answered in its place instead."""
