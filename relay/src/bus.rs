@@ -19,7 +19,7 @@ pub(crate) use endpoint::is_valid as is_endpoint;
 use crate::config::Topic;
 use crate::metrics::Metrics;
 use crate::trace::{Record, Records, Spans};
-use crate::{clock, message};
+use crate::{clock, payload};
 use endpoint::{Endpoint, Stream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -183,7 +183,7 @@ impl Bus {
     /// Publishes the relay's last message, and waits until every subscriber has everything, up to `deadline`; the answer
     /// is how many have not.
     pub(crate) async fn end(&self, deadline: Duration) -> u64 {
-        let end = message::relay_end(self.lock().ends().take(TOPICS_NAMED), &self.0.relay_id);
+        let end = payload::relay_end(self.lock().ends().take(TOPICS_NAMED), &self.0.relay_id);
         self.publish(&[end], Vec::new());
         self.0.ended.cancel();
         self.0.subscribers.close();

@@ -1,7 +1,7 @@
 //! `POST /v1/batch`: a session's frames in one body, for a page that goes away. Each frame is preceded by
 //! its length as a varint, in both directions.
 
-use super::intake::{Claimed, Intake, Refusal};
+use super::intake::{Intake, Refusal};
 use crate::relay::Relay;
 use crate::sessions::Arrival;
 use atomwire_wire::relay::Violation;
@@ -22,14 +22,13 @@ pub(crate) async fn batch(relay: Arc<Relay>, mut body: Bytes) -> Vec<u8> {
 /// Takes the session and its frames, until one is refused.
 async fn take(relay: &Arc<Relay>, body: &mut Bytes, answer: &mut Vec<u8>) -> Result<(), Refusal> {
     let hello = next(body)?.ok_or(Violation::Order("the first frame must be hello"))?;
-    let claimed = Claimed::new(relay, &hello, Arrival::Request).await?;
-    let (mut intake, welcome) = claimed.open(Arc::clone(relay));
+    let (mut intake, welcome) = Intake::open(Arc::clone(relay), &hello, Arrival::Request).await?;
     push(answer, &welcome);
     let taken = take_frames(&mut intake, body, answer);
-    if let Some(ack) = intake.drain() {
+    intake.drain();
+    if let Some(ack) = intake.ack() {
         push(answer, &ack);
     }
-    intake.close();
     taken
 }
 

@@ -1,0 +1,135 @@
+//! A WebSocket connection, whichever contract it speaks.
+//!
+//! ```text
+//!   socket ── messages ──▶ codec ── updates ──▶ ingest ──▶ bus
+//!     ▲                      │
+//!     └────── answers ◀──────┘
+//! ```
+//! What has arrived by now is taken in together, published together, and answered together.
+
+use super::intake::Refusal;
+use super::{Gone, Socket};
+use futures_util::FutureExt as _;
+use std::convert::Infallible;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_util::sync::CancellationToken;
+
+/// Messages that are there already are taken in together, up to this many…
+const TOGETHER: usize = 64;
+/// …or this many bytes.
+const TOGETHER_BYTES: usize = 64 * 1024;
+
+/// What a contract makes of a connection's messages. Dropped, it has said its last on the bus.
+pub(super) trait Codec {
+    /// How long a client may be silent.
+    fn silence() -> Duration;
+
+    /// Takes a message in; none of it is on the bus yet.
+    fn receive(&mut self, message: Message) -> Result<(), End>;
+
+    /// Publishes what was taken in; the answer is what the client is to hear.
+    fn publish(&mut self) -> Vec<Message>;
+
+    /// When to publish, whether or not anything comes.
+    fn due(&self) -> Option<Instant>;
+
+    /// What is asked of a client that is silent.
+    fn silent(&mut self) -> Result<Message, End>;
+
+    /// Why this connection was told to leave.
+    fn leave(&self) -> End;
+}
+
+/// How a connection came to its end.
+pub(super) enum End {
+    /// The client ended its session.
+    Bye,
+    /// The client closed it.
+    Closed,
+    /// The client fell silent, or did not speak WebSocket; in words for it.
+    Broken(CloseCode, String),
+    /// The client does not take answers any more.
+    Gone,
+    /// The client broke a rule.
+    Refused(Refusal),
+    /// The relay drains.
+    Draining,
+    /// A newer connection has the session.
+    Replaced,
+    /// A request has the session, for a moment.
+    Borrowed,
+}
+
+impl From<Gone> for End {
+    fn from(Gone: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+/// Serves `socket` by `codec`, until it ends or `leave` is cancelled; the answer is how. All that the client may still
+/// hear of is its goodbye.
+pub(super) async fn serve<C: Codec>(socket: &mut Socket, mut codec: C, leave: &CancellationToken) -> End {
+    let Err(end) = run(socket, &mut codec, leave).await;
+    let answers = codec.publish();
+    // Before what takes its time when the client is gone: a newer connection may be waiting.
+    drop(codec);
+    // Nothing may follow a close but its answer.
+    if matches!(end, End::Closed | End::Gone) {
+        return end;
+    }
+    socket.send(answers).await.err().map_or(end, End::from)
+}
+
+async fn run<C: Codec>(
+    socket: &mut Socket,
+    codec: &mut C,
+    leave: &CancellationToken,
+) -> Result<Infallible, End> {
+    let mut leave = pin!(leave.cancelled());
+    let (mut heard, silence) = (Instant::now(), C::silence());
+    // Never moved back but when it fires: messages are many, silences few.
+    let mut timer = pin!(sleep_until(heard + silence));
+    loop {
+        if let Some(due) = codec.due().filter(|due| *due < timer.deadline()) {
+            timer.as_mut().reset(due);
+        }
+        tokio::select! {
+            biased;
+            () = &mut leave => return Err(codec.leave()),
+            first = socket.next() => {
+                heard = Instant::now();
+                take(socket, codec, first)?;
+            }
+            () = &mut timer => {
+                let now = Instant::now();
+                if heard + silence <= now {
+                    heard = now;
+                    socket.send(vec![codec.silent()?]).await?;
+                }
+                timer.as_mut().reset(heard + silence);
+            }
+        }
+        socket.send(codec.publish()).await?;
+    }
+}
+
+/// Takes in what has arrived by now, `first` before all else.
+fn take<C: Codec>(socket: &mut Socket, codec: &mut C, first: Result<Message, End>) -> Result<(), End> {
+    let (mut next, mut messages, mut bytes) = (Some(first), 0, 0);
+    while let Some(message) = next.take().transpose()? {
+        messages += 1;
+        bytes += message.len();
+        if message.is_close() {
+            return Err(End::Closed);
+        }
+        codec.receive(message)?;
+        if messages < TOGETHER && bytes < TOGETHER_BYTES {
+            next = socket.next().now_or_never();
+        }
+    }
+    Ok(())
+}
