@@ -279,7 +279,8 @@ async fn who_is_not_done_at_the_end_is_named() {
     let log = relay.log();
     for (consumer, messages) in [("rows", 2), ("audit", 3)] {
         let line = log.lines().find(|line| {
-            line.contains("not done with the last messages") && line.contains(&format!(r#""consumer":"{consumer}""#))
+            line.contains("not done with the last messages")
+                && line.contains(&format!(r#""consumer":"{consumer}""#))
         });
         let line: serde_json::Value = serde_json::from_str(line.expect(&log)).unwrap();
         assert_eq!(line["messages"], messages, "the relay's end among them");
