@@ -47,10 +47,12 @@ async fn nothing_of_theirs_is_overwritten() {
     for _ in 0..200 {
         session.write("n", &large());
     }
-    // The window holds some twenty of them.
-    session.until(|stats| stats.acknowledged > 10).await;
-    let reader = read(&relay, 200);
-    session.settled().await;
+    // The window holds some twenty of them, and waits.
+    let reader = async {
+        relay.says(r#""room":"no""#).await;
+        read(&relay, 200)
+    };
+    let ((), reader) = tokio::join!(session.settled(), reader);
     let messages = reader.join().unwrap();
     assert!(messages.iter().map(Message::seq).eq(0..200));
     assert!(relay.peak_memory() < 40 << 20, "{}", relay.peak_memory());
