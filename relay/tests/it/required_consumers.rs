@@ -4,8 +4,6 @@ use crate::sessions::batch;
 use crate::support::{Consumer, Message, Plain, Raw, Relay, Session, Setup, body, get, hello, post, within};
 use atomwire_wire::proto::client_frame::Frame;
 use std::thread::JoinHandle;
-use std::time::Duration;
-use tokio::time::timeout;
 
 const ALL: [&str; 1] = [""];
 
@@ -102,11 +100,15 @@ fn with_value(seq: u64) -> Frame {
 async fn clients_are_not_read_while_there_is_no_room() {
     let relay = small().start().await;
     let (mut raw, _) = Raw::welcomed(&relay, 1).await;
-    for seq in 0..100 {
-        // What the system has no room for either waits here.
-        if timeout(Duration::from_millis(500), raw.send(with_value(seq))).await.is_err() {
-            break;
+    // What the system has no room for either waits.
+    let all = async {
+        for seq in 0..1_000 {
+            raw.send(with_value(seq)).await;
         }
+    };
+    tokio::select! {
+        () = all => panic!("they were read"),
+        () = relay.says(r#""room":"no""#) => {}
     }
     let published = relay.metric("updates_published_total").await;
     assert!((15..22).contains(&published), "{published}");
@@ -182,6 +184,10 @@ async fn what_is_delivered_is_acknowledged() {
     assert_eq!(consumer.answer().1.len(), 6);
     consumer.ask(&relay.id, 10, &ALL);
     assert_eq!(raw.acknowledgement().await.next_seq, 10);
+    consumer.answer();
+    // It may read something once more, and is done with it all the same.
+    assert_eq!(consumer.read(&relay.id, 8, &ALL).1.len(), 2);
+    assert_eq!(relay.metric(r#"consumer_lag_messages{consumer="rows"}"#).await, 0);
 }
 
 #[tokio::test]

@@ -53,6 +53,16 @@ impl Consumer {
         serde_json::from_slice(&head).expect("JSON")
     }
 
+    /// The first head that is not of an answer without messages.
+    pub(crate) fn head_but_empty(&self) -> Value {
+        loop {
+            let head = self.head();
+            if head["messages"] != 0 {
+                return head;
+            }
+        }
+    }
+
     fn receive(&self) -> Vec<Vec<u8>> {
         loop {
             match self.socket.recv_multipart(0) {
