@@ -273,6 +273,16 @@ def test_nothing_is_confirmed_that_is_not_committed(
     consumer.stop()
 
 
+def test_a_database_that_refuses_the_position_ends_it(
+    relay: Relay, run: Callable[..., Process], sqlite: Database
+) -> None:
+    consumer = start(run, relay, sqlite)
+    sqlite.execute("CREATE TRIGGER refuse BEFORE UPDATE ON relays BEGIN SELECT RAISE(ABORT, 'no'); END")
+    relay.publish(update(0))
+    assert consumer.wait() == 1
+    assert positions(relay) == [None]
+
+
 def test_a_stop_confirms_what_it_has_committed(
     relay: Relay, run: Callable[..., Process], sqlite: Database
 ) -> None:
