@@ -16,9 +16,9 @@ import { run } from './lib/run.mjs';
 
 const DEFAULTS = { updates: 1_000_000, faults: 110, sessions: 200, rate: 3_000 };
 
-/** Numbers by flag; the seed is a new one unless it is given. */
+/** By flag; the seed is a new one unless it is given. */
 function settings() {
-  const defaults = { seed: 1 + Math.floor(Math.random() * 999_999), ...DEFAULTS };
+  const defaults = { seed: 1 + Math.floor(Math.random() * 999_999), ...DEFAULTS, acknowledge: 'taken' };
   const flags = Object.keys(defaults);
   const options = Object.fromEntries(flags.map((flag) => [flag, { type: 'string' }]));
   let values;
@@ -28,7 +28,10 @@ function settings() {
     throw new Remedy(`${error.message}\nflags are ${flags.map((flag) => `--${flag}`).join(', ')}`);
   }
   for (const [flag, value] of Object.entries(values)) {
-    if (!/^[1-9]\d{0,8}$/.test(value))
+    if (flag === 'acknowledge') {
+      if (!['taken', 'delivered'].includes(value))
+        throw new Remedy(`--acknowledge ${value}: neither taken nor delivered`);
+    } else if (!/^[1-9]\d{0,8}$/.test(value))
       throw new Remedy(`--${flag} ${value}: not a whole number from 1 to 999,999,999`);
   }
   return { ...defaults, ...values };

@@ -1,8 +1,6 @@
 // A plain SVG with a logarithmic axis: costs from a tenth of a microsecond to milliseconds in one picture.
 
-/** Both read on GitHub's light and dark pages: an image cannot know which it stands on. */
-const INK = '#768390';
-const ACCENT = '#e8590c';
+import { ACCENT, INK, powers, short, svg, text } from './svg.mjs';
 
 const LABELS = 170;
 const PANEL = 225;
@@ -37,7 +35,7 @@ export function plot(panels, names, highlighted) {
     const ticks = x.ticks.map(
       (tick) =>
         `<path d="M${x.of(tick)} ${HEAD}V${bottom + 4}" stroke="${INK}" stroke-opacity=".3"/>` +
-        text(x.of(tick), bottom + 16, tick < 1_000 ? tick : `${tick / 1_000}k`, 'text-anchor="middle"'),
+        text(x.of(tick), bottom + 16, short(tick), 'text-anchor="middle"'),
     );
     const marks = panel.groups.flatMap(({ spreads }, group) =>
       spreads.map((spread, row) => mark(x, y(group, row), spread, names[row] === highlighted)),
@@ -48,12 +46,11 @@ export function plot(panels, names, highlighted) {
   });
   const height = bottom + FOOT;
   const note = 'µs a write on top of a plain atom: median of the pages, line from least to most; logarithmic';
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" font-family="system-ui, sans-serif" font-size="12" fill="${INK}">
-<title>What a traced write costs: ${names.join(', ')}</title>
-${[...labels, ...drawn].join('\n')}
-${text(LABELS, height - 12, note)}
-</svg>
-`;
+  return svg(width, height, `What a traced write costs: ${names.join(', ')}`, [
+    ...labels,
+    ...drawn,
+    text(LABELS, height - 12, note),
+  ]);
 }
 
 function mark(x, y, { least, median, most }, highlighted) {
@@ -77,14 +74,9 @@ function scale({ groups }, left) {
   return {
     ticks: Array.from({ length: last - first + 1 }, (_, at) => Number(`1e${first + at}`)),
     of(value) {
-      const power = Math.min(last, Math.max(first, value > 0 ? Math.log10(value) : first));
-      return Number((left + (power - first) * step).toFixed(1));
+      return Number((left + powers(value, first, last) * step).toFixed(1));
     },
   };
-}
-
-function text(x, y, content, attributes = '') {
-  return `<text x="${x}" y="${y}" dominant-baseline="middle" ${attributes}>${content}</text>`;
 }
 
 function fill(highlighted) {

@@ -2,17 +2,16 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { relay } from '../../scripts/lib/project.mjs';
 
-/** The relay on free ports, without spans; `RELAY` names another program than the built one. */
+/** The program that is measured; `RELAY` names another than the built one. */
+export const RELAY = process.env.RELAY ?? relay;
+
+/** The relay on free ports, without spans. */
 export async function startRelay() {
   const any = 'tcp://127.0.0.1:*';
-  const child = spawn(
-    process.env.RELAY ?? relay,
-    ['--listen=127.0.0.1:0', `--bus=${any}`, `--replay=${any}`],
-    {
-      env: { ...process.env, OTEL_TRACES_EXPORTER: 'none' },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    },
-  );
+  const child = spawn(RELAY, ['--listen=127.0.0.1:0', `--bus=${any}`, `--replay=${any}`], {
+    env: { ...process.env, OTEL_TRACES_EXPORTER: 'none' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
   const lines = createInterface(child.stderr);
   const listen = await new Promise((resolve, reject) => {
     lines.on('line', (line) => {

@@ -2,6 +2,7 @@
 
 import { SIZES } from './cost.mjs';
 import { median, spread, summary } from './summary.mjs';
+import { head, row } from './table.mjs';
 import { SIZES as WIRE_SIZES } from './wire.mjs';
 
 export const STRINGIFY = 'stringify';
@@ -22,7 +23,7 @@ const COSTS = {
 
 export function costTable(results) {
   const titles = Object.values(COSTS).map(({ title }) => title);
-  const lines = [row('value', 'atom', ...titles, 'lost'), row(...Array(6).fill('---'))];
+  const lines = head('value', 'atom', ...titles, 'lost');
   for (const size of SIZES) {
     const cells = (values) =>
       Object.entries(COSTS).map(([cost, { digits }]) => summary(values(cost), digits));
@@ -47,10 +48,7 @@ export function costTable(results) {
 export function ratioTable(results) {
   const peers = Object.keys(results).filter((peer) => peer !== STRINGIFY);
   const costs = ['inWrite', 'burstTask'];
-  const lines = [
-    row('× JSON.stringify alone', ...costs.map((cost) => COSTS[cost].title)),
-    row('---', '---', '---'),
-  ];
+  const lines = head('× JSON.stringify alone', ...costs.map((cost) => COSTS[cost].title));
   for (const size of SIZES) {
     for (const peer of peers) {
       const cells = costs.map((cost) => {
@@ -64,10 +62,7 @@ export function ratioTable(results) {
 }
 
 export function byteTable(bytes) {
-  const lines = [
-    row('value', 'sent by', 'in a stream', 'of it bodies', 'alone', 'of it bodies'),
-    row(...Array(6).fill('---')),
-  ];
+  const lines = head('value', 'sent by', 'in a stream', 'of it bodies', 'alone', 'of it bodies');
   for (const size of WIRE_SIZES) {
     for (const [peer, ways] of Object.entries(bytes)) {
       const cells = [ways[size].stream, ways[size].lone].flatMap(({ all, bodies }) => [
@@ -94,8 +89,4 @@ export function panels(results) {
 /** What each page's peer took, less what the plain atom of the same page took. */
 function added(results, peer, size, cost) {
   return results[peer].map(({ costs }) => costs[size].peer[cost] - costs[size].plain[cost]);
-}
-
-function row(...cells) {
-  return `| ${cells.join(' | ')} |`;
 }

@@ -1,17 +1,11 @@
 import type { Fault } from './schedule.ts';
 
-/**
- * How far from a fault its effects are still seen, in milliseconds: an emitter's wait after a few failed tries
- * (250 ms, doubled at each), and a consumer that starts.
- */
-const AROUND = 4_000;
-
-/** A fault as it happened. Times are `performance.now()`, progress is the generator's. */
+/** A fault as it happened. Times are `performance.now()`. */
 export interface Struck extends Fault {
   from: number;
   to: number;
-  fromProgress: number;
-  toProgress: number;
+  /** How many updates the generator had made by then. */
+  progress: number;
 }
 
 /** The part that a fault is done to: what is done to one part is done one after another. */
@@ -35,27 +29,12 @@ export class Log {
     const seconds = ((fault.from - this.#started) / 1000).toFixed(1).padStart(7);
     const lasted = `${Math.round(fault.to - fault.from)} ms`;
     const what = [fault.kind, partOf(fault).startsWith('tab') ? fault.tab : '', detail(fault)].join(' ');
-    this.#say(
-      `${seconds} s  ${String(fault.fromProgress).padStart(9)} updates  ${what.padEnd(34)} ${lasted}`,
-    );
+    this.#say(`${seconds} s  ${String(fault.progress).padStart(9)} updates  ${what.padEnd(34)} ${lasted}`);
   }
 
-  /** Whether one of `kinds` happened, or any of them around `at`. */
-  had(kinds: RegExp, at?: number): boolean {
-    return this.struck.some(
-      ({ kind, from, to }) =>
-        kinds.test(kind) && (at === undefined || (from - AROUND < at && at < to + AROUND)),
-    );
-  }
-
-  /** The most updates that were made while one of `kinds` lasted. */
-  longest(kinds: RegExp): number {
-    return Math.max(
-      0,
-      ...this.struck
-        .filter(({ kind }) => kinds.test(kind))
-        .map(({ fromProgress, toProgress }) => toProgress - fromProgress),
-    );
+  /** Whether one of `kinds` happened. */
+  had(kinds: RegExp): boolean {
+    return this.struck.some(({ kind }) => kinds.test(kind));
   }
 }
 

@@ -15,7 +15,10 @@ const SLOW = 20_000;
 /** Of the connections that are cut, when it is not all of them: every third. */
 const SOME = 3;
 
-/** How a relay ends that did not get rid of its spans in time. */
+/** Messages a second of the subscriber that is slow: a fraction of what comes. */
+const SLOW_SUBSCRIBER = '100';
+
+/** How a relay ends that did not get rid of its messages or spans in time. */
 const LATE = 1;
 
 /** Everything that runs, and what can be done to it. */
@@ -27,6 +30,7 @@ export class World {
   readonly tabs: Tabs;
   #consumer: Consumer;
   readonly #subscriber: Program;
+  readonly #slowSubscriber: Program;
 
   private constructor(
     parts: { relay: Relay; network: Network; collector: Collector; tabs: Tabs },
@@ -38,16 +42,17 @@ export class World {
     this.tabs = parts.tabs;
     this.database = consumer.database;
     this.#consumer = consumer;
-    this.#subscriber = new Program(python, [peer('idle_subscriber.py'), parts.relay.bus]);
+    this.#subscriber = new Program(python, [peer('subscriber.py'), parts.relay.bus]);
+    this.#slowSubscriber = new Program(python, [peer('subscriber.py'), parts.relay.bus, SLOW_SUBSCRIBER]);
   }
 
-  /** Starts the consumer and the subscriber. */
+  /** Starts the consumer and the subscribers. */
   static async start(
     parts: { relay: Relay; network: Network; collector: Collector; tabs: Tabs },
     database: Database,
   ): Promise<World> {
     const world = new World(parts, await Consumer.start(parts.relay, database));
-    await parts.relay.subscribed(1);
+    await parts.relay.subscribed(2);
     return world;
   }
 
@@ -115,7 +120,8 @@ export class World {
 
   /** Ends the subscribers, whatever they do. */
   async kill(): Promise<void> {
-    await Promise.all([this.#subscriber.stop('SIGKILL'), this.#consumer.kill()]);
+    const subscribers = [this.#subscriber, this.#slowSubscriber].map((program) => program.stop('SIGKILL'));
+    await Promise.all([...subscribers, this.#consumer.kill()]);
   }
 
   async #restartRelay(signal: 'SIGTERM' | 'SIGKILL', duration: number): Promise<void> {

@@ -4,6 +4,7 @@ import type { Database } from '../lib/rows.ts';
 import type { Testimony } from '../pages/tab/witness.ts';
 import type { Generated } from './Generator.ts';
 import type { Log } from './Log.ts';
+import type { Options } from './run.ts';
 import type { PageAccount, Tabs } from './Tabs.ts';
 
 /** One session as the consumer's tables have it. */
@@ -36,7 +37,7 @@ export interface KnownRelay {
 
 /** What a run left behind. */
 export interface Evidence {
-  options: { seed: number; updates: number; faults: number; sessions: number; rate: number };
+  options: Pick<Options, 'seed' | 'updates' | 'faults' | 'sessions' | 'rate' | 'acknowledge'>;
   log: Log;
   generated: Generated;
   pages: PageAccount[];

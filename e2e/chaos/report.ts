@@ -10,7 +10,7 @@ export function report(evidence: Evidence, { problems, shortfalls, unseen }: Ver
   return [
     '# Chaos',
     `${number(options.updates)} updates of ${options.sessions} sessions at ${options.rate} a second, ` +
-      `${options.faults} faults, seed ${options.seed}. ` +
+      `${options.faults} faults, seed ${options.seed}, acknowledged when ${options.acknowledge}. ` +
       `${pages.length} pages wrote ${number(pages.reduce((sum, page) => sum + page.written, 0))} more.`,
     problems.length === 0
       ? `Every update is accounted for${unseen.length === 0 ? '' : ', those of a last moment (below) apart'}.`

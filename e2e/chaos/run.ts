@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { BrowserContext } from 'playwright-core';
 import { readBooks } from '../lib/account.ts';
 import { Collector } from '../lib/Collector.ts';
+import { CONSUMER } from '../lib/consumer.ts';
 import { Network } from '../lib/Network.ts';
 import { Relay } from '../lib/relay.ts';
 import type { Database } from '../lib/rows.ts';
@@ -14,10 +15,10 @@ import { Tabs } from './Tabs.ts';
 import { World } from './World.ts';
 
 /**
- * How much of what it published a relay can repeat: so little that a consumer which is away for seconds under
- * the load of a long run misses something for good, and one of a short run does not.
+ * How much of what it published a relay keeps: so little that under the load of a long run clients have to wait for a
+ * consumer which is away for seconds, and a subscriber that is slow is overtaken.
  */
-export const WINDOW_BYTES = 4 * 1024 * 1024;
+const WINDOW_BYTES = 4 * 1024 * 1024;
 
 /** Long enough for any backlog of a consumer, in milliseconds. */
 const SETTLED_WITHIN = 180_000;
@@ -29,6 +30,8 @@ export interface Options {
   sessions: number;
   /** Updates a second. */
   rate: number;
+  /** When the relay acknowledges an update. */
+  acknowledge: 'taken' | 'delivered';
   /** The page that writes, and another one. */
   site: string;
   away: string;
@@ -40,11 +43,13 @@ export interface Options {
 
 /** A run from the first update to the books. */
 export async function run(context: BrowserContext, database: Database, options: Options): Promise<Evidence> {
-  const { seed, updates, faults, sessions, rate, site, away, say, onEnd } = options;
+  const { seed, updates, faults, sessions, rate, acknowledge, site, away, say, onEnd } = options;
   const collector = await Collector.start();
   onEnd(() => collector.go());
   const relay = await Relay.start({
     ATOMWIRE_REPLAY_BYTES: String(WINDOW_BYTES),
+    ATOMWIRE_REQUIRED_CONSUMERS: CONSUMER,
+    ATOMWIRE_ACKNOWLEDGE: acknowledge,
     OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
     // The collector is part of this for what it does to the relay; its load is not.
@@ -79,7 +84,7 @@ export async function run(context: BrowserContext, database: Database, options: 
   await until('the relay’s end is in the books', () => ended(database, relay.id));
   await world.stop();
   return {
-    options: { seed, updates, faults, sessions, rate },
+    options: { seed, updates, faults, sessions, rate, acknowledge },
     log,
     generated,
     pages: tabs.accounts,
@@ -111,9 +116,9 @@ async function strikeAll(
       await sleep(20);
     }
     const strike = async () => {
-      const [from, fromProgress] = [performance.now(), generator.progress];
+      const [from, progress] = [performance.now(), generator.progress];
       await world.strike(fault);
-      log.add({ ...fault, from, fromProgress, to: performance.now(), toProgress: generator.progress });
+      log.add({ ...fault, from, to: performance.now(), progress });
     };
     const before = parts.get(partOf(fault)) ?? Promise.resolve();
     const done = before.then(strike).catch((error: unknown) => {

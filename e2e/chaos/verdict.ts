@@ -1,11 +1,7 @@
 import type { Testimony } from '../pages/tab/witness.ts';
 import { compareLosses } from './compareLosses.ts';
 import type { Evidence, KnownSession } from './evidence.ts';
-import { WINDOW_BYTES } from './run.ts';
 import { type PageAccount, UNSEEN } from './Tabs.ts';
-
-/** More than an update takes on the bus, on average. */
-const UPDATE_BYTES = 1_000;
 
 /** What is said of sessions whose end the books do not know, and why that may be. */
 export interface Shortfall {
@@ -64,8 +60,9 @@ export function judge(evidence: Evidence): Verdict {
 }
 
 /** Whether the schedule allows for such a loss. */
-function mayBe(why: string, { log, generated, pages }: Evidence): boolean {
-  const killed = log.had(/^relay killed/);
+function mayBe(why: string, { log, generated, pages, options }: Evidence): boolean {
+  // What is acknowledged when it is delivered, no relay takes along.
+  const takesAlong = options.acknowledge === 'taken';
   switch (why) {
     case 'browser/too_large':
     case 'browser/not_serializable':
@@ -74,24 +71,19 @@ function mayBe(why: string, { log, generated, pages }: Evidence): boolean {
       // Some of what the generator writes is so.
       return generated.created > 0;
     case 'browser/queue_full':
-      // The small queues last for seconds, the bus holds everybody back while a subscriber is slow.
-      return log.had(CLIENTS_WAY) || log.had(/stopped$/);
+      // The small queues last for seconds, and clients wait for the consumer.
+      return log.had(CLIENTS_WAY) || log.had(CONSUMER);
     case 'browser/page_closed':
       return pages.length > 0 && log.had(/^tab/);
     case 'browser/page_killed':
       return log.had(/^tab crashed/);
     case 'bus/relay_vanished':
       // A relay that ends by itself has vanished for a consumer that was not there to hear it.
-      return killed || (log.had(RELAY) && log.had(CONSUMER));
+      return takesAlong && (log.had(/^relay killed/) || (log.had(RELAY) && log.had(CONSUMER)));
     case 'bus/relay_ended':
-      return log.had(/^relay ended/) && log.had(CONSUMER);
-    case 'bus/gone':
-      // Past the window, or with a relay that went while the consumer was away.
-      return (
-        log.longest(CONSUMER) * UPDATE_BYTES > WINDOW_BYTES ||
-        log.struck.some(({ kind, from }) => RELAY.test(kind) && log.had(CONSUMER, from))
-      );
+      return takesAlong && log.had(/^relay ended/) && log.had(CONSUMER);
     default:
+      // Nothing of a required consumer's is overwritten, for one.
       return false;
   }
 }

@@ -10,6 +10,9 @@ export interface Totals {
   bus_lost: number;
 }
 
+/** As which it reads. */
+export const CONSUMER = 'rows';
+
 /** `python -m atomwire`. */
 export class Consumer {
   readonly database: Database;
@@ -22,7 +25,16 @@ export class Consumer {
 
   /** Starts it behind a relay; `otlp` is where its spans go, if anywhere. */
   static async start({ replay }: { replay: string }, database: Database, otlp?: string): Promise<Consumer> {
-    const args = ['-m', 'atomwire', '--replay', replay, '--database-url', database.url];
+    const args = [
+      '-m',
+      'atomwire',
+      '--consumer',
+      CONSUMER,
+      '--replay',
+      replay,
+      '--database-url',
+      database.url,
+    ];
     const env = otlp ? { OTEL_EXPORTER_OTLP_ENDPOINT: otlp } : { OTEL_TRACES_EXPORTER: 'none' };
     const program = new Program(python, args, { env });
     await until('the consumer reads', () => program.line('reading'));

@@ -15,6 +15,7 @@ const {
   CHAOS_FAULTS: faults = '10',
   CHAOS_SESSIONS: sessions = '20',
   CHAOS_RATE: rate = '500',
+  CHAOS_ACKNOWLEDGE: acknowledge = 'taken',
 } = process.env;
 
 /** For starting and settling, in milliseconds, beside the time of the writing itself and of each fault. */
@@ -36,6 +37,7 @@ test(`nothing is lost uncounted, whatever happens (seed ${seed})`, { timeout: ti
     faults: Number(faults),
     sessions: Number(sessions),
     rate: Number(rate),
+    acknowledge: acknowledge === 'delivered' ? ('delivered' as const) : ('taken' as const),
     site: inject('tab'),
     away: inject('demo'),
     say: (line: string) => console.log(line),

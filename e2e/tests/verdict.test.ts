@@ -22,8 +22,8 @@ function session(end: number, changes: Partial<KnownSession> = {}): KnownSession
   return { session: ID, page, rows: end, end, relay: 'r1', relay_seq: end, ...changes };
 }
 
-function struck(kind: Struck['kind'], from = GONE, to = from): Struck {
-  return { kind, from, to, at: 0, duration: 0, tab: 0, direction: 'both', fromProgress: 0, toProgress: 0 };
+function struck(kind: Struck['kind']): Struck {
+  return { kind, from: 0, to: 0, at: 0, duration: 0, tab: 0, direction: 'both', progress: 0 };
 }
 
 /** A run in which nothing went wrong, but for these. */
@@ -32,7 +32,7 @@ function evidence(changes: Partial<Evidence>, faults: Struck[] = []): Evidence {
   log.struck.push(...faults);
   const account = { created: 0, acknowledged: 0, pending: 0, lost: {} };
   return {
-    options: { seed: 1, updates: 0, faults: faults.length, sessions: 0, rate: 0 },
+    options: { seed: 1, updates: 0, faults: faults.length, sessions: 0, rate: 0, acknowledge: 'taken' },
     log,
     generated: { ...account, sessions: [] },
     pages: [],
@@ -111,12 +111,19 @@ test('a relay that vanished took along only what somebody had told', () => {
   expect(problems(killed, { seen: { [ID]: GONE } })).toBe(0);
 });
 
-test('the bus loses what a relay takes along while the consumer is away', () => {
-  const lost = [{ place: 'bus' as const, reason: 'gone', updates: 3 }];
-  const books = { ...evidence({}).books, lost };
-  const away = struck('consumer killed', 0, 5_000);
-  expect(judge(evidence({ books }, [away, struck('relay killed', 3_000)])).problems).toEqual([]);
-  expect(judge(evidence({ books }, [away, struck('relay killed', 30_000)])).problems).toHaveLength(1);
+test('a relay takes along what it acknowledged before it was delivered, and nothing else', () => {
+  function problems(reason: string, acknowledge: 'taken' | 'delivered'): string[] {
+    const lost = [{ place: 'bus' as const, reason, updates: 3 }];
+    const { books, options } = evidence({});
+    const changes = { books: { ...books, lost }, options: { ...options, acknowledge } };
+    const faults = [struck('consumer killed'), struck('relay killed'), struck('relay ended')];
+    return judge(evidence(changes, faults)).problems;
+  }
+  for (const reason of ['relay_vanished', 'relay_ended']) {
+    expect(problems(reason, 'taken')).toEqual([]);
+    expect(problems(reason, 'delivered')).toHaveLength(1);
+  }
+  expect(problems('gone', 'taken'), 'of a required consumer’s').toHaveLength(1);
 });
 
 test('nothing may be left in the browser, and nothing be killed that was not', () => {
@@ -141,7 +148,7 @@ describe('a session’s losses, reason by reason', () => {
     return judge(
       evidence(
         {
-          options: { seed: 1, updates: created, faults: 2, sessions: 1, rate: 0 },
+          options: { seed: 1, updates: created, faults: 2, sessions: 1, rate: 0, acknowledge: 'taken' },
           generated: { ...account, sessions: [its] },
           sessions: [session(created, { page: null, rows: 0 })],
           losses,

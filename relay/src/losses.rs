@@ -49,6 +49,5 @@ fn name(reason: RejectReason) -> &'static str {
         RejectReason::TooLarge => "too_large",
         RejectReason::InvalidKey => "invalid_key",
         RejectReason::InvalidContext => "invalid_context",
-        RejectReason::BusFull => "bus_full",
     }
 }

@@ -52,7 +52,9 @@ pub const SEQ_END: u64 = 1 << 53;
 /// beginning out of this century.
 pub const DURATION: u64 = 24 * 60 * 60 * 1_000_000;
 
-/// Rejected ranges in one answer, and the greatest credit: were all updates in flight refused, each could
-/// still be named. 4,096 updates are 100 ms of one browser that writes 40,000 times a second; more
-/// only fills queues.
-pub const REJECTED_RANGES: usize = 4096;
+/// The greatest credit, and that of every last request: 4,096 updates are 100 ms of one browser that writes 40,000 times
+/// a second; more only fills queues.
+pub const CREDIT: u32 = 4096;
+
+/// Rejected ranges in one answer: were all updates in flight refused, each could still be named.
+pub const REJECTED_RANGES: usize = CREDIT as usize;

@@ -127,7 +127,6 @@ enum Away {
 
 /// The emitter's end of a session.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each says another thing, and none excludes another")]
 pub struct Machine<M> {
     memory: M,
     /// Where the next byte is written.
@@ -148,9 +147,8 @@ pub struct Machine<M> {
     /// How many keys are in the table.
     keys: u32,
     clock: Clock,
-    /// What the relay last heard from takes, and how many updates it lets a new connection send.
+    /// What the relay last heard from takes.
     offered: Offered,
-    credit: u64,
     open: bool,
     connection: Connection,
     /// How many lost ranges the frame being written has room for.
@@ -163,8 +161,6 @@ pub struct Machine<M> {
     away_jitter: Micros,
     hurry: bool,
     bye: bool,
-    /// An earlier page began this session, and may have sent more than it kept.
-    restored: bool,
 }
 
 impl<M: Memory> Machine<M> {
@@ -186,7 +182,6 @@ impl<M: Memory> Machine<M> {
             keys: 0,
             clock: Clock::ZERO,
             offered: Offered::NONE,
-            credit: 0,
             open: false,
             connection: Connection { heartbeat: 0, ..Connection::new(0) },
             ranges_left: 0,
@@ -196,7 +191,6 @@ impl<M: Memory> Machine<M> {
             away_jitter: 0,
             hurry: false,
             bye: false,
-            restored: false,
         }
     }
 
@@ -209,7 +203,6 @@ impl<M: Memory> Machine<M> {
         self.log.clear();
         self.clock.forget();
         self.offered.set(0, 0, 0);
-        self.credit = limits::BATCH_UPDATES as u64;
     }
 
     /// The index of a new key, for [`Key::Index`], whose `len` bytes stand at the input; none when the table is full
@@ -359,10 +352,6 @@ impl<M: Memory> Machine<M> {
                 self.connection.welcomed = true;
                 self.connection.heartbeat = at_most_an_hour(fourth.max(HEARTBEAT_MIN_MS));
                 self.offered.set(frame, updates, value);
-                self.credit = second;
-                if self.restored {
-                    self.skip_to(first);
-                }
             }
             ACK if (1..=first).contains(&self.connection.timed_end) => {
                 client_sent = self.connection.timed_at;
@@ -377,7 +366,8 @@ impl<M: Memory> Machine<M> {
             }
             _ => {}
         }
-        if client_sent < Micros::MAX {
+        // An answer that says nothing of time has none of the relay's.
+        if client_sent < Micros::MAX && relay_sent > 0 {
             self.clock.sample(Exchange { client_sent, relay_received, relay_sent, client_received: now });
         }
         if refused > 0 {
@@ -385,13 +375,6 @@ impl<M: Memory> Machine<M> {
             self.connection.granted = self.connection.granted.max(self.counts[SETTLED] + second);
         }
         Ok(Heard::Continue)
-    }
-
-    /// Numbers below `next` that are not here are not this page's.
-    fn skip_to(&mut self, next: u64) {
-        let others = next.min(limits::SEQ_END).saturating_sub(self.counts[CREATED]);
-        self.counts[BASE] += others;
-        self.counts[CREATED] += others;
     }
 
     /// What to do now; a frame to send is written to the output.

@@ -6,7 +6,8 @@
 //!     └────────── ack ◀────────── settled ◀───────────┘
 //! ```
 //! An update is accepted once (the ledger drops what it has seen), and acknowledged only when whoever
-//! publishes it has said so.
+//! publishes it has said that it is settled. That may be later than the connection ends: the ledger goes from
+//! one to the next with what is accepted and not settled.
 
 mod accept;
 mod ledger;
@@ -32,8 +33,6 @@ pub struct Limits {
     pub batch_updates: usize,
     /// Bytes of one value.
     pub value_bytes: usize,
-    /// Updates that one connection may have unsettled, up to [`limits::REJECTED_RANGES`].
-    pub credit: u32,
     /// After how many milliseconds of silence a client sends a `Ping`.
     pub heartbeat_interval_ms: u32,
 }
@@ -44,7 +43,6 @@ impl Default for Limits {
             frame_bytes: limits::FRAME_BYTES,
             batch_updates: limits::BATCH_UPDATES,
             value_bytes: limits::VALUE_BYTES,
-            credit: limits::REJECTED_RANGES as u32,
             // Under the 30 to 60 s after which proxies drop silent connections.
             heartbeat_interval_ms: 20_000,
         }
@@ -142,7 +140,7 @@ pub enum Event {
     Spans(Bytes),
     /// Send this.
     Reply(Bytes),
-    /// The session ends. It made this many updates, and every one is accounted for.
+    /// The session ends: every number below this one is accounted for.
     Bye(u64),
 }
 
@@ -155,9 +153,12 @@ pub struct Session {
     clock: Offset,
     /// Updates below this number may come.
     granted: u64,
-    /// When the newest batch came, for the client's clock.
+    /// When the newest batch with numbers came, for the client's clock…
     received_at: Micros,
+    /// …and the number after the last that it accounts for.
+    received_end: u64,
     hello_at: Option<Micros>,
+    /// The last answer's `next_seq`.
     acked: u64,
     said_bye: bool,
 }
@@ -165,14 +166,14 @@ pub struct Session {
 impl Session {
     /// A connection that waits for its `Hello`.
     pub fn new(limits: Limits) -> Self {
-        let credit = limits.credit.min(limits::REJECTED_RANGES as u32);
         Self {
-            limits: Limits { credit, ..limits },
+            limits,
             keys: Vec::new(),
             ledger: None,
             clock: Offset::default(),
             granted: 0,
             received_at: 0,
+            received_end: 0,
             hello_at: None,
             acked: 0,
             said_bye: false,
@@ -202,7 +203,15 @@ impl Session {
             // Nothing of a client that is not authorised yet goes anywhere.
             (Some(_), Some(_)) if self.ledger.is_none() => Err(BEFORE_WELCOME),
             (Some(_), Some(_)) if self.said_bye => Err(Violation::Order("a frame after bye")),
-            (Some(client_frame::Frame::Batch(batch)), _) => self.accept(batch, now).map(Event::Batch),
+            (Some(client_frame::Frame::Batch(batch)), _) => {
+                let end = end(&batch);
+                let accepted = self.accept(batch, now)?;
+                // One that only brings keys is no update's.
+                if end > 0 {
+                    (self.received_at, self.received_end) = (now, end);
+                }
+                Ok(Event::Batch(accepted))
+            }
             (Some(client_frame::Frame::OtlpSpans(spans)), _) => {
                 Ok(Event::Spans(spans.export_trace_service_request))
             }
@@ -217,22 +226,26 @@ impl Session {
 
     fn end(&mut self, got: u64) -> Result<u64, Violation> {
         let expected = self.ledger.as_ref().map_or(0, Ledger::accepted);
-        if got != expected {
+        // A page that speaks for an earlier one may know of less than that one sent.
+        if got > expected {
             return Err(Violation::Bye { expected, got });
         }
         self.said_bye = true;
-        Ok(got)
+        Ok(expected)
     }
 
-    /// Goes on with `ledger`, of whose updates none may still be on their way to the bus from an earlier
-    /// connection (see [`Session::is_settled`]); the answer is the `Welcome` to send.
-    pub fn attach(&mut self, ledger: Ledger, now: Micros) -> Bytes {
+    /// Goes on with `ledger`. What is accepted in there and not settled must be on the bus: the client sends it
+    /// again, and it is dropped as a duplicate. The answer is the `Welcome` to send, by which the client may have
+    /// `credit` updates, up to [`limits::CREDIT`], beyond what is settled.
+    pub fn attach(&mut self, ledger: Ledger, now: Micros, credit: u32) -> Bytes {
         let next_seq = ledger.settled();
+        let rejected = ledger.rejected_from(0);
+        self.ledger = Some(ledger);
         self.acked = next_seq;
-        self.granted = next_seq + u64::from(self.limits.credit);
+        self.granted = self.bound(credit);
         let welcome = proto::Welcome {
             next_seq,
-            credit: self.limits.credit,
+            credit: (self.granted - next_seq) as u32,
             heartbeat_interval_ms: self.limits.heartbeat_interval_ms,
             limits: Some(proto::Limits {
                 frame_bytes: self.limits.frame_bytes as u32,
@@ -240,9 +253,8 @@ impl Session {
                 value_bytes: self.limits.value_bytes as u32,
             }),
             times: Some(times(self.hello_at.unwrap_or(now), now)),
-            rejected: ledger.rejected_from(0),
+            rejected,
         };
-        self.ledger = Some(ledger);
         encode(server_frame::Frame::Welcome(welcome))
     }
 
@@ -253,31 +265,48 @@ impl Session {
         Some(ledger)
     }
 
-    /// Everything below `end` is published, but for `dropped`, ascending, which the bus did not take.
-    pub fn settled(&mut self, end: u64, dropped: &[u64]) {
+    /// Everything below `end` is settled.
+    pub fn settled(&mut self, end: u64) {
         if let Some(ledger) = &mut self.ledger {
-            ledger.settle(end, dropped);
+            ledger.advance_settled(end);
         }
     }
 
-    /// Whether everything accepted is settled.
-    pub fn is_settled(&self) -> bool {
-        self.ledger.as_ref().is_none_or(|ledger| ledger.settled() == ledger.accepted())
-    }
-
-    /// The `Ack` for what was settled since the last; none when nothing was.
-    pub fn ack(&mut self, now: Micros) -> Option<Bytes> {
-        let ledger = self.ledger.as_ref()?;
-        let next_seq = ledger.settled();
-        if next_seq == self.acked {
+    /// The `Ack` for what was settled since the last answer, or for `credit` that lets the client send more than
+    /// that one did; none when there is neither. `credit` is as in [`Session::attach`]; less than before takes
+    /// nothing back that was granted.
+    pub fn ack(&mut self, now: Micros, credit: u32) -> Option<Bytes> {
+        let granted = self.bound(credit);
+        let settled = self.ledger.as_ref()?.settled();
+        if (settled, granted) == (self.acked, self.granted) {
             return None;
         }
-        let rejected = ledger.rejected_from(self.acked);
-        self.acked = next_seq;
-        self.granted = next_seq + u64::from(self.limits.credit);
-        let times = Some(times(self.received_at, now));
-        let ack = proto::Ack { next_seq, credit: self.limits.credit, times, rejected };
-        Some(encode(server_frame::Frame::Ack(ack)))
+        let since = self.acked;
+        (self.acked, self.granted) = (settled, granted);
+        self.answer(since, now)
+    }
+
+    /// The last answer's numbers once more, for a client that the relay has nothing else to say to and does not
+    /// read from: a sign of life.
+    pub fn heartbeat(&self, now: Micros) -> Option<Bytes> {
+        self.answer(self.acked, now)
+    }
+
+    /// An `Ack` with what was refused from `since` on.
+    fn answer(&self, since: u64, now: Micros) -> Option<Bytes> {
+        let next_seq = self.acked;
+        // What is settled beyond the newest batch came by another connection: who takes it for an answer to a
+        // batch that is still under way would see the wrong time.
+        let times = (next_seq <= self.received_end).then(|| times(self.received_at, now));
+        let rejected = self.ledger.as_ref()?.rejected_from(since);
+        let credit = (self.granted - next_seq) as u32;
+        Some(encode(server_frame::Frame::Ack(proto::Ack { next_seq, credit, times, rejected })))
+    }
+
+    /// The number that updates must stay below: it never moves back.
+    fn bound(&self, credit: u32) -> u64 {
+        let settled = self.ledger.as_ref().map_or(0, Ledger::settled);
+        self.granted.max(settled + u64::from(credit.min(limits::CREDIT)))
     }
 }
 
@@ -297,6 +326,15 @@ fn encode(frame: server_frame::Frame) -> Bytes {
 
 fn times(received_at_us: Micros, sent_at_us: Micros) -> proto::Times {
     proto::Times { received_at_us, sent_at_us }
+}
+
+/// The number after the last that a batch accounts for; zero where it accounts for none.
+fn end(batch: &proto::Batch) -> u64 {
+    let updates = match batch.updates.len() {
+        0 => 0,
+        count => batch.first_seq.saturating_add(count as u64),
+    };
+    batch.lost.last().map_or(0, |range| range.last.saturating_add(1)).max(updates)
 }
 
 fn limit(field: &'static str, limit: usize, got: usize) -> Result<(), Violation> {

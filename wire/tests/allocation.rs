@@ -36,7 +36,7 @@ fn session() -> Session {
     let hello = proto::Hello { id_seed: Bytes::from_static(&[2; 32]), ..Default::default() };
     let mut session = Session::new(Limits::default());
     session.receive(&encode(Frame::Hello(hello)), 0).unwrap();
-    session.attach(Ledger::new([2; 32], 0), 0);
+    session.attach(Ledger::new([2; 32], 0), 0, limits::CREDIT);
     session
 }
 

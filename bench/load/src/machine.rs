@@ -9,7 +9,10 @@ use tokio::time::{Instant, sleep};
 const TICKS: f64 = 100.0;
 
 /// How long a run waits for a machine that does something else; then it goes on, and the figures tell.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// For so long it has to be at rest.
+const LOOK: Duration = Duration::from_millis(300);
 
 /// A machine at rest uses less than this share of a core.
 const AT_REST: f64 = 0.1;
@@ -37,16 +40,10 @@ pub(crate) async fn rest() -> Result<()> {
     let give_up = Instant::now() + PATIENCE;
     while Instant::now() < give_up {
         let (before, since) = (busy_seconds()?, Instant::now());
-        sleep(Duration::from_secs(1)).await;
+        sleep(LOOK).await;
         if busy_seconds()? - before < AT_REST * since.elapsed().as_secs_f64() {
             break;
         }
     }
     Ok(())
-}
-
-/// The load average of the last minute.
-pub(crate) fn load_average() -> String {
-    let text = read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').next().unwrap_or_default().to_owned()
 }

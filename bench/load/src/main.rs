@@ -1,5 +1,5 @@
-//! Measures the relay and what is behind it. Run by hand; README.md beside this crate has the figures.
-//! `chaos` measures nothing: it is the load of the end-to-end tests.
+//! Measures the relay, what is beside it and what is behind it: one measurement, one JSON object. `relay.mjs` above
+//! this crate runs them in turns. `chaos` measures nothing: it is the load of the end-to-end tests.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark's output is its purpose")]
 
@@ -8,11 +8,11 @@ mod clock;
 mod connection;
 mod forwarder;
 mod idle;
+mod load;
 mod machine;
-mod relay;
 mod row;
 mod sink;
-mod stats;
+mod stalled;
 mod subscriber;
 mod target;
 
@@ -31,10 +31,12 @@ struct Flags {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Throughput, loss, CPU, memory and latency of the relay beside a bare forwarder.
-    Relay(relay::Flags),
+    /// Throughput, loss, CPU, memory and latency.
+    Load(load::Flags),
     /// Memory of idle connections.
     Idle(idle::Flags),
+    /// Memory behind a subscriber that does not read.
+    Stalled(stalled::Flags),
     /// From a client's write to the row that the Python consumer has committed.
     Row(row::Flags),
     /// Sessions that survive what is done to their connections, and their account.
@@ -46,8 +48,9 @@ enum Command {
 #[tokio::main]
 async fn main() -> Result<()> {
     match Flags::parse().command {
-        Command::Relay(flags) => relay::run(&flags).await,
+        Command::Load(flags) => load::run(&flags).await,
         Command::Idle(flags) => idle::run(&flags).await,
+        Command::Stalled(flags) => stalled::run(&flags).await,
         Command::Row(flags) => row::run(&flags).await,
         Command::Chaos(flags) => chaos::run(&flags).await,
         Command::Forward => forwarder::run().await,

@@ -6,11 +6,14 @@ use crate::connection::VALUE_START;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
+use tokio::sync::Semaphore;
 
 /// How soon the thread notices that it is to end, in milliseconds.
 const PATIENCE_MS: i32 = 100;
 
-#[derive(Default)]
+/// Messages that make their places in the window together.
+const PLACES: u64 = 64;
+
 struct Shared {
     received: AtomicU64,
     /// Missing by `relay.seq`.
@@ -19,6 +22,7 @@ struct Shared {
     /// Latencies of what was written from here on are kept.
     from: AtomicU64,
     stop: AtomicBool,
+    window: Arc<Semaphore>,
 }
 
 /// A SUB socket on a thread of its own.
@@ -34,7 +38,14 @@ impl Subscriber {
         socket.set_rcvtimeo(PATIENCE_MS)?;
         socket.set_subscribe(b"atom-updates")?;
         socket.connect(bus)?;
-        let shared = Arc::new(Shared { from: AtomicU64::new(u64::MAX), ..Shared::default() });
+        let shared = Arc::new(Shared {
+            received: AtomicU64::new(0),
+            missing: AtomicU64::new(0),
+            last_at: AtomicU64::new(0),
+            from: AtomicU64::new(u64::MAX),
+            stop: AtomicBool::new(false),
+            window: Arc::new(Semaphore::new(0)),
+        });
         let theirs = Arc::clone(&shared);
         Ok(Self { shared, thread: std::thread::spawn(move || receive(&socket, &theirs)) })
     }
@@ -47,6 +58,14 @@ impl Subscriber {
     /// Messages missing so far by the relay's count.
     pub(crate) fn missing(&self) -> u64 {
         self.shared.missing.load(Relaxed)
+    }
+
+    /// Room for so many updates on their way from now on: what arrives makes place, what is lost does not.
+    pub(crate) fn window(&self, updates: usize) -> Arc<Semaphore> {
+        let window = Arc::clone(&self.shared.window);
+        window.forget_permits(window.available_permits());
+        window.add_permits(updates);
+        window
     }
 
     /// When the newest message came, in microseconds since the epoch.
@@ -88,7 +107,9 @@ fn receive(socket: &zmq::Socket, shared: &Shared) -> zmq::Result<Vec<u32>> {
             latencies.push(now.saturating_sub(written) as u32);
         }
         shared.last_at.store(now, Relaxed);
-        shared.received.fetch_add(1, Relaxed);
+        if shared.received.fetch_add(1, Relaxed) % PLACES == PLACES - 1 {
+            shared.window.add_permits(PLACES as usize);
+        }
     }
     Ok(latencies)
 }
@@ -104,4 +125,10 @@ fn relay_seq(payload: &[u8]) -> Option<u64> {
 fn written_at(payload: &[u8]) -> Option<u64> {
     let time = payload.strip_prefix(VALUE_START.as_bytes())?.get(..16)?;
     std::str::from_utf8(time).ok()?.parse().ok()
+}
+
+/// The value below which `share` of `sorted` lies; zero of nothing.
+pub(crate) fn percentile(sorted: &[u32], share: f64) -> f64 {
+    let at = (sorted.len() as f64 * share) as usize;
+    sorted.get(at.min(sorted.len().saturating_sub(1))).map_or(0.0, |value| f64::from(*value))
 }

@@ -1,63 +1,103 @@
 //! What is measured: a process of its own, and what the kernel knows of it.
 
 use crate::Result;
+use crate::connection::Contract;
 use crate::machine::cpu_seconds;
+use clap::{Args, ValueEnum};
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-/// Where spans go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Spans {
-    None,
-    All,
-    Tenth,
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    Relay,
+    /// What a team would write in Node (`gateway.mjs`).
+    Gateway,
+    /// WebSocket in, libzmq out, and nothing between them.
+    Forwarder,
 }
 
-/// A running relay or forwarder; killed when dropped.
+impl Kind {
+    /// The contract that shows it at its best.
+    pub(crate) fn contract(self) -> Contract {
+        match self {
+            Self::Relay => Contract::Binary,
+            Self::Gateway | Self::Forwarder => Contract::Plain,
+        }
+    }
+}
+
+/// Which target, and where it is.
+#[derive(Args)]
+pub(crate) struct Setup {
+    /// What is measured.
+    #[arg(long, value_enum, default_value = "relay")]
+    pub(crate) target: Kind,
+    /// The relay's program.
+    #[arg(long, default_value = "target/release/atomwire-relay")]
+    relay: PathBuf,
+}
+
+/// Where spans go: an OTLP endpoint, by `grpc` or `http/protobuf`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Collector<'a> {
+    pub(crate) endpoint: &'a str,
+    pub(crate) protocol: &'a str,
+}
+
+/// A running target; killed when dropped.
 pub(crate) struct Target {
     child: Child,
     /// `host:port` of its WebSocket.
     pub(crate) listen: String,
     /// The endpoint of its bus.
     pub(crate) bus: String,
-    /// The relay's replay endpoint; empty for the forwarder, which has none.
+    /// The relay's replay endpoint; empty for the others, which have none.
     pub(crate) replay: String,
 }
 
 impl Target {
-    /// Starts the relay at `path`; its spans go to the OTLP endpoint `sink` by `protocol`.
-    pub(crate) async fn relay(path: &PathBuf, spans: Spans, sink: &str, protocol: &str) -> Result<Self> {
-        let mut command = Command::new(path);
-        command.args(["--listen=127.0.0.1:0", "--bus=tcp://127.0.0.1:*", "--replay=tcp://127.0.0.1:*"]);
-        match spans {
-            Spans::None => command.env("OTEL_TRACES_EXPORTER", "none"),
-            _ => {
-                command.env("OTEL_EXPORTER_OTLP_ENDPOINT", sink).env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+    /// Starts what `setup` says; its spans go to `collector`, or there are none.
+    pub(crate) async fn start(setup: &Setup, collector: Option<Collector<'_>>) -> Result<Self> {
+        let mut command = match setup.target {
+            Kind::Relay => {
+                let mut command = Command::new(&setup.relay);
+                command.args([
+                    "--listen=127.0.0.1:0",
+                    "--bus=tcp://127.0.0.1:*",
+                    "--replay=tcp://127.0.0.1:*",
+                ]);
+                command
+            }
+            Kind::Gateway => {
+                let mut command = Command::new("node");
+                command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("gateway.mjs"));
+                command
+            }
+            Kind::Forwarder => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.arg("forward");
+                command
             }
         };
-        if spans == Spans::Tenth {
-            command.env("OTEL_TRACES_SAMPLER", "traceidratio").env("OTEL_TRACES_SAMPLER_ARG", "0.1");
-        }
-        Self::start(command).await
-    }
-
-    /// Starts the bare forwarder.
-    pub(crate) async fn forwarder() -> Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("forward");
-        Self::start(command).await
-    }
-
-    async fn start(mut command: Command) -> Result<Self> {
+        match collector {
+            None => command.env("OTEL_TRACES_EXPORTER", "none"),
+            Some(Collector { endpoint, protocol }) => command
+                .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+                .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        };
         let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn()?;
         let mut lines = BufReader::new(child.stderr.take().ok_or("stderr is piped")?).lines();
         while let Some(line) = lines.next_line().await? {
-            let entry: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            let Ok(entry) = serde_json::from_str::<serde_json::Value>(&line) else {
+                eprintln!("{line}");
+                continue;
+            };
             if let (Some(listen), Some(bus)) = (entry["listen"].as_str(), entry["bus"].as_str()) {
                 let (listen, bus) = (listen.to_owned(), bus.to_owned());
                 let replay = entry["replay"].as_str().unwrap_or_default().to_owned();
@@ -81,13 +121,6 @@ impl Target {
         let found = status.lines().find_map(|it| it.strip_prefix(line)?.strip_prefix(':'));
         let number = found.and_then(|text| text.split_whitespace().next()).ok_or("no such line")?;
         Ok(number.parse()?)
-    }
-
-    /// Spans that the relay has exported, and those that it has dropped.
-    pub(crate) fn spans(&self) -> Result<(u64, u64)> {
-        let metrics = self.metrics()?;
-        let count = |name| metrics.get(name).copied().unwrap_or(0);
-        Ok((count("atomwire_spans_exported_total"), count("atomwire_spans_dropped_total")))
     }
 
     /// The relay's counters; of those with a label the sum.

@@ -1,5 +1,5 @@
 import type { LeftNote } from '../session/Note.js';
-import type { LeftSession, Session, SessionEvents } from '../session/openSession.js';
+import type { LeftSession, Session, SessionEvents } from '../session/Session.js';
 import { openDatabase } from './database.js';
 import { rowsUpTo } from './rowsUpTo.js';
 

@@ -3,6 +3,7 @@ import type { Span } from '../write/Span.js';
 import type { Core } from './Core.js';
 import type { Memory } from './memoryOf.js';
 import type { Clock } from './newClock.js';
+import type { Settings } from './settingsOf.js';
 
 /** UTF-16 units that cross at once: three bytes each at the most, and there is room for twice as many. */
 const CHUNK = 85 * 1024;
@@ -25,7 +26,7 @@ export interface Intake {
 }
 
 /** Many updates cross at once: their texts as one, and their numbers. */
-export function intakeOf(core: Core, memory: Memory, clock: Clock, dropUnserializable: boolean): Intake {
+export function intakeOf(core: Core, memory: Memory, clock: Clock, { dropUnserializable }: Settings): Intake {
   const keys = new Map<string, number>();
   const numbers = new Float64Array(ENTRIES * NUMBERS);
   let count = 0;

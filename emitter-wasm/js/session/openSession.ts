@@ -1,12 +1,15 @@
 import type { EmitterOptions } from '../EmitterOptions.js';
-import type { Counts, Live, Recorder } from '../write/Recorder.js';
-import type { Span } from '../write/Span.js';
+import type { Recorder } from '../write/Recorder.js';
+import { accountOf, CREATED, SETTLED } from './accountOf.js';
 import type { Core } from './Core.js';
 import { hexOf } from './hexOf.js';
 import { intakeOf } from './intakeOf.js';
 import { memoryOf } from './memoryOf.js';
+import { newAlarm } from './newAlarm.js';
 import { newClock } from './newClock.js';
+import { pingOf } from './pingOf.js';
 import { resourceOf } from './resourceOf.js';
+import type { LeftSession, Session, SessionEvents } from './Session.js';
 import type { Settings } from './settingsOf.js';
 
 // Microseconds.
@@ -35,16 +38,8 @@ const LAST_REQUEST_BYTES = 60 * 1024;
 
 /** How long a page that lives waits for the answer to its last request, in milliseconds. */
 const ANSWER_MS = 2_000;
-/** What the list takes where the module decides what is lost. */
-const MOST_LISTED = 1_000;
-const MOST_CHARS = 1024 * 1024;
 
-// What the module counts, and reasons of loss.
-const CREATED = 0;
-const PENDING = 2;
-const COUNTS = 10;
-const SETTLED = 10;
-const QUEUE_FULL = 3;
+// Reasons of loss.
 const PAGE_CLOSED = 4;
 const REJECTED = 5;
 const EMITTER_FAILED = 6;
@@ -52,71 +47,10 @@ const EMITTER_FAILED = 6;
 /** This machine, which no network is needed for. */
 const LOOPBACK = /^\w+:\/\/(localhost|127\.[\d.]+|\[::1\])(:|\/|$)/;
 
-export type State = 'connecting' | 'connected' | 'waiting' | 'stopped' | 'failed';
-
-/** What a session asks and tells its owner. */
-export interface SessionEvents {
-  /** Whether the next page of the origin goes on where this one stops, or closes its books. */
-  readonly kept: boolean;
-  /** Something happened on the socket, the timer or the page. */
-  changed(): void;
-  /** A trap: the module's instance is unusable from now on. */
-  broke(error: unknown): void;
-  diagnose(kind: string, message: string): void;
-}
-
-/** What an earlier page has left of its session. */
-export interface LeftSession {
-  seed: Uint8Array;
-  resource: string;
-  /** In the order of their indices. */
-  keys: string[];
-  /** What `journal` gave. */
-  frames: Uint8Array[];
-  /** Its first number that may be unsettled, and the one after its last. */
-  base: number;
-  end: number;
-  /** Why what is missing is lost. */
-  reason: number;
-}
-
-/** One session with a relay: the module's instance, and around it the socket, the timer and the clock. */
-export interface Session extends Live {
-  /** Random: 32 bytes, from which its ids are derived. */
-  readonly seed: Uint8Array;
-  readonly resource: string;
-  /** The list is left alone: this may be another page's session by now. */
-  held: boolean;
-  state(): State;
-  /** The reason of later losses, once it is over. */
-  over(): number;
-  /** Of all numbers that it made, the next one. */
-  created(): number;
-  /** Every number below this is settled. */
-  settled(): number;
-  /** In the order of their indices. */
-  keys(): string[];
-  /** The trace id of `span`, in hexadecimal. */
-  traceId(span: Span): string | undefined;
-  /** What was made since the last call, for another page to go on with; empty when nothing was. */
-  journal(): Uint8Array[];
-  connect(): void;
-  /** Sends what is pending now. */
-  hurry(): void;
-  /** Ends once everything is settled. */
-  end(): void;
-  /** The page is back, and nobody has taken its session. */
-  resume(): void;
-  /** Ends it now, with a last request, or without a word to anybody. Whether all was settled before. */
-  abandon(lastRequest: boolean): Promise<boolean>;
-  /** Something happened to the page. */
-  handle(event: Event): void;
-}
-
 export function openSession(
   core: Core,
   options: EmitterOptions,
-  { maxUpdates, maxBytes, dropOldest, dropUnserializable }: Settings,
+  settings: Settings,
   events: SessionEvents,
   source: Recorder | LeftSession,
 ): Session {
@@ -131,13 +65,12 @@ export function openSession(
   const { url, token = '' } = options;
   const clock = newClock();
   const memory = memoryOf(core);
-  const intake = intakeOf(core, memory, clock, dropUnserializable);
+  const intake = intakeOf(core, memory, clock, settings);
 
-  /** As last seen: a module that has trapped cannot be asked. */
-  let counts: Counts = [];
-  let settled = base;
-  /** The number up to which all was settled when the module's own queue was last full. */
-  let fullAt = -1;
+  memory.write(seed);
+  const account = accountOf(core, intake, settings, base);
+  const alarm = newAlarm(handle);
+
   /** The module is at work. What the browser does for it may be the app's own code, and come back to us. */
   let busy = false;
   let broken = false;
@@ -155,10 +88,8 @@ export function openSession(
   let away = '';
   /** Updates made when the last request left. */
   let requested = 0;
-  /** When there is something to do on the connection, and for when the timer is set. */
+  /** When there is something to do on the connection. */
   let next = Infinity;
-  let due = Infinity;
-  let timer: ReturnType<typeof setTimeout> | undefined;
 
   const now = () => clock.at(performance.now());
   const isSettled = () => core.count(SETTLED) === core.count(CREATED);
@@ -170,15 +101,17 @@ export function openSession(
     busy = true;
     try {
       if (clock.jumped()) jump();
-      drain();
+      // Whoever asked, be it for the account alone: what the module has now is to be sent.
+      if (recorder && !session.held && !over && account.take(recorder) && open)
+        next = Math.min(next, now() + GATHER);
       const result = act();
-      look();
+      account.look();
       return result;
     } catch (error) {
       broken = true;
       leaveSocket();
       if (recorder) {
-        recorder.retire(counts, EMITTER_FAILED);
+        recorder.retire(account.counts, EMITTER_FAILED);
         recorder.live = undefined;
       }
       events.broke(error);
@@ -199,37 +132,6 @@ export function openSession(
     events.changed();
   }
 
-  /** Takes the list, and says how much more may wait in it. */
-  function drain(): void {
-    if (!recorder || session.held || over) return;
-    const list = recorder.take();
-    if (list.length > 0) {
-      look();
-      // Should the module trap on them, they are counted.
-      recorder.tally(counts, list);
-      const full = counts[QUEUE_FULL] ?? 0;
-      for (const entry of list) if ('era' in entry && entry.era !== recorder.era) entry.move();
-      intake.take(list);
-      // Whoever asked, be it for the account alone: what the module has now is to be sent.
-      if (open) next = Math.min(next, now() + GATHER);
-      if (core.count(QUEUE_FULL) > full) fullAt = core.count(SETTLED);
-    }
-    look();
-    const pending = core.count(PENDING);
-    recorder.dropOldest = dropOldest;
-    recorder.maxChars = dropOldest ? MOST_CHARS : maxBytes;
-    recorder.maxUpdates = dropOldest
-      ? MOST_LISTED
-      : pending > 0 && fullAt === settled
-        ? 0
-        : maxUpdates - pending;
-  }
-
-  function look(): void {
-    counts = Array.from({ length: COUNTS }, (_, which) => core.count(which) - (which === CREATED ? base : 0));
-    settled = core.count(SETTLED);
-  }
-
   /** Sets the timer. */
   function rest(soon = false): void {
     const time = now();
@@ -240,28 +142,13 @@ export function openSession(
       // The list needs no timer of its own where one comes soon.
       recorder.awake = at - time <= FLUSH_AGE;
     }
-    // One that comes too early costs less than to set another.
-    if (at === due || (at > due && at < Infinity)) return;
-    // First: the app may have a `setTimeout` of its own, which writes.
-    due = at;
-    clearTimeout(timer);
-    if (at === Infinity) return;
-    const set = setTimeout(
-      () => {
-        due = Infinity;
-        handle();
-      },
-      Math.max(Math.ceil((at - time) / 1_000), 0),
-    );
-    // It did write, and what it wrote has set the timer: two would each set more.
-    if (due === at) timer = set;
-    else clearTimeout(set);
+    alarm.set(at, time);
   }
 
   /** The machine slept, or somebody set the clock: every deadline is void. */
   function jump(): void {
-    clearTimeout(timer);
-    due = Infinity;
+    // By the old time. Left as it is, it would also open again what ends here.
+    alarm.set(Infinity, 0);
     core.clock_jumped();
     core.hurry(0);
     if (socket) retry();
@@ -484,16 +371,13 @@ export function openSession(
     over = reason;
   }
 
-  memory.write(seed);
-  core.start(maxUpdates, maxBytes, dropOldest ? 1 : 0);
   if (left) {
     core.restore_at(base);
     for (const key of left.keys) intake.intern(key);
     // From the first one on that nobody can read, the rest is missing.
     left.frames.every((frame) => core.restore(memory.write(frame)));
     core.lose(Math.max(left.end - core.count(CREATED), 0), left.reason);
-    ending = true;
-    core.hurry(1);
+    end();
   }
 
   const session: Session = {
@@ -505,10 +389,10 @@ export function openSession(
     },
     counts() {
       enter(() => {});
-      return counts;
+      return account.counts;
     },
     created: () => base + (session.counts()[CREATED] ?? 0),
-    settled: () => settled,
+    settled: () => account.counts[SETTLED] ?? base,
     over: () => over,
     state() {
       if (over) return over === EMITTER_FAILED ? 'failed' : 'stopped';
@@ -552,13 +436,4 @@ export function openSession(
     handle,
   };
   return session;
-}
-
-/** A Ping frame of the protocol: the module makes its own when nothing was heard for long. */
-function pingOf(time: number): Uint8Array<ArrayBuffer> {
-  const varint: number[] = [];
-  for (let rest = Math.floor(time); rest > 0; rest = Math.floor(rest / 128)) {
-    varint.push((rest % 128) + (rest > 127 ? 128 : 0));
-  }
-  return Uint8Array.of(0x22, varint.length + 1, 8, ...varint);
 }

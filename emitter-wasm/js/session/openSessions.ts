@@ -3,7 +3,8 @@ import type { Sessions } from '../Sessions.js';
 import type { Recorder } from '../write/Recorder.js';
 import type { Core } from './Core.js';
 import { type LoadPersist, lookForNotes, type Note, noteOf } from './Note.js';
-import { openSession, type Session } from './openSession.js';
+import { openSession } from './openSession.js';
+import type { Session } from './Session.js';
 import { settingsOf } from './settingsOf.js';
 
 /** Traps without an acknowledgement between them: the next one would come as surely. */

@@ -57,6 +57,26 @@ describe('each reason of loss is counted, told once, and reported', () => {
     expect(balanced(emitter)).toMatchObject({ pending: 2, lost: { queue_full: 1 } });
   });
 
+  test('queue_full, by bytes: until something is settled all is lost, and not even looked at', async () => {
+    const { peer, emitter } = await startSilent({ queue: { maxBytes: 1_000 } });
+    await peer.until(() => peer.hellos.length === 1);
+    for (const char of 'xy') {
+      set(char.repeat(600));
+      emitter.stats();
+    }
+    const toJSON = vi.fn(() => 1);
+    set({ toJSON });
+    expect(balanced(emitter)).toMatchObject({ pending: 1, lost: { queue_full: 2 } });
+    expect(toJSON).not.toHaveBeenCalled();
+    peer.answers = true;
+    peer.welcome();
+    await emitter.flush();
+    set({ toJSON });
+    await emitter.flush();
+    expect(balanced(emitter)).toMatchObject({ acknowledged: 2, pending: 0, lost: { queue_full: 2 } });
+    expect(toJSON).toHaveBeenCalled();
+  });
+
   test('queue_full, the oldest where the present counts', async () => {
     const { peer, emitter } = await startSilent({ queue: { maxUpdates: 3, whenFull: 'drop_oldest' } });
     await peer.until(() => peer.hellos.length === 1);

@@ -10,6 +10,7 @@ use crate::message::{self, Payload};
 use crate::relay::Relay;
 use crate::sessions::{Arrival, Claim, Replaced};
 use crate::trace::{BrowserSpan, Record, Resource, context};
+use atomwire_wire::limits;
 use atomwire_wire::proto::GoAwayReason;
 use atomwire_wire::relay::{
     Accepted, Event, Hello, Ledger, Limits, RejectedRange, Session, Update, Violation, go_away,
@@ -104,7 +105,7 @@ impl Claimed {
         let reports = Reports::new(self.claim.paid_until);
         let (start, end) = (self.claim.starts_at, self.ledger.accepted());
         // Only now: the answer says when it was sent.
-        let welcome = self.session.attach(self.ledger, clock::now_us());
+        let welcome = self.session.attach(self.ledger, clock::now_us(), limits::CREDIT);
         let (session, claim, protocol) = (self.session, self.claim, self.protocol);
         (Intake { relay, session, claim, origin, protocol, start, reports, end, ended: false }, welcome)
     }
@@ -132,7 +133,7 @@ impl Intake {
 
     /// The `Ack` for what was published since the last one, if anything was.
     pub(super) fn ack(&mut self) -> Option<Bytes> {
-        self.session.ack(clock::now_us())
+        self.session.ack(clock::now_us(), limits::CREDIT)
     }
 
     /// When [`Intake::report`] is to be called; none while there is nothing to report.
@@ -144,7 +145,7 @@ impl Intake {
     pub(super) fn report(&mut self) {
         let notes = self.notes();
         self.relay.bus.publish(&notes, Vec::new());
-        self.session.settled(self.end, &[]);
+        self.session.settled(self.end);
     }
 
     /// Settles everything taken in, and gives the `Ack` for it.
@@ -193,7 +194,7 @@ impl Intake {
         self.relay.bus.publish(&notes, messages);
         // What was not told yet is not settled.
         let settled = self.reports.first().map_or(self.end, |first| first.min(self.end));
-        self.session.settled(settled, &[]);
+        self.session.settled(settled);
     }
 
     /// What the bus is to be told of the session's start, once.

@@ -2,7 +2,7 @@
 //! length as a varint; whatever is taken must balance, and be what the relay's machine takes.
 #![no_main]
 
-use atomwire_wire::LostReason;
+use atomwire_wire::{LostReason, limits};
 use atomwire_wire::emitter::{Config, Emitter, WhenFull};
 use atomwire_wire::relay::{Event, Ledger, Limits, Session};
 use bytes::{Buf, Bytes};
@@ -45,7 +45,8 @@ fuzz_target!(|data: &[u8]| {
     for frame in frames(body.into()).expect("a body of frames") {
         match session.receive(&frame, NOW) {
             Ok(Event::Hello(hello)) => {
-                session.attach(Ledger::new(hello.id_seed, hello.first_unacked_seq), NOW);
+                let ledger = Ledger::new(hello.id_seed, hello.first_unacked_seq);
+                session.attach(ledger, NOW, limits::CREDIT);
             }
             Ok(Event::Batch(batch)) => assert!(batch.duplicates == 0 && batch.end <= 1 << 53),
             Ok(Event::Bye(_)) => emitter.abandon(LostReason::PageClosed),

@@ -34,7 +34,7 @@ impl<M: Memory> Machine<M> {
         // A connection like any other, but that nobody answers.
         self.hello(about, now);
         self.close(frame);
-        self.connection.granted = self.counts[SETTLED] + self.credit;
+        self.connection.granted = self.counts[SETTLED] + u64::from(limits::CREDIT);
         while self.at + LAST_BYTES + LEAST_FRAME_BYTES <= OUTPUT + bytes {
             let left = OUTPUT + bytes - LAST_BYTES - self.at;
             let (begun, sent, keys) = (self.at, self.log.mark(SENT).seq, self.connection.keys);
@@ -66,7 +66,6 @@ impl<M: Memory> Machine<M> {
     /// Begins with what an earlier page left: every number below `base` is settled. The keys come next, by `intern`
     /// and in their order, then the frames.
     pub fn restore_at(&mut self, base: u64) {
-        self.restored = true;
         (self.counts[BASE], self.counts[CREATED], self.counts[SETTLED]) = (base, base, base);
         // Nothing new comes, and what is taken was bounded where it was made.
         (self.max_updates, self.max_bytes, self.log.most_ranges) = (usize::MAX, usize::MAX, usize::MAX);

@@ -222,13 +222,15 @@ pub struct Times {
     #[prost(uint64, tag = "2")]
     pub sent_at_us: u64,
 }
-/// Every update below next_seq is settled: taken by the bus, or in rejected.
+/// Every update below next_seq is settled: taken by the bus (and, where the relay is run so, confirmed by its
+/// required consumers), reported lost, or in rejected.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Ack {
     #[prost(uint64, tag = "1")]
     pub next_seq: u64,
     #[prost(uint32, tag = "2")]
     pub credit: u32,
+    /// Absent when updates are settled that came by another connection.
     #[prost(message, optional, tag = "3")]
     pub times: ::core::option::Option<Times>,
     #[prost(message, repeated, tag = "4")]
@@ -365,8 +367,6 @@ pub enum RejectReason {
     InvalidKey = 3,
     /// A trace context with the wrong length or all zero.
     InvalidContext = 4,
-    /// The bus did not take it within the relay's deadline.
-    BusFull = 5,
 }
 impl RejectReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -380,7 +380,6 @@ impl RejectReason {
             Self::TooLarge => "REJECT_REASON_TOO_LARGE",
             Self::InvalidKey => "REJECT_REASON_INVALID_KEY",
             Self::InvalidContext => "REJECT_REASON_INVALID_CONTEXT",
-            Self::BusFull => "REJECT_REASON_BUS_FULL",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -391,7 +390,6 @@ impl RejectReason {
             "REJECT_REASON_TOO_LARGE" => Some(Self::TooLarge),
             "REJECT_REASON_INVALID_KEY" => Some(Self::InvalidKey),
             "REJECT_REASON_INVALID_CONTEXT" => Some(Self::InvalidContext),
-            "REJECT_REASON_BUS_FULL" => Some(Self::BusFull),
             _ => None,
         }
     }

@@ -98,7 +98,6 @@ impl Session {
         check_order(&segments, ledger.accepted(), self.granted)?;
 
         // From here on nothing fails: what is wrong is wrong with one update.
-        self.received_at = now;
         self.keys.extend(batch.new_keys.into_iter().map(|key| fits_key(&key).then(|| key.into())));
         let mut accepted =
             Accepted { end: ledger.accepted(), clock_error: clock.error, ..Accepted::default() };

@@ -5,7 +5,7 @@ use crate::proto::{self, RejectReason};
 use crate::{IdSeed, limits};
 use std::collections::VecDeque;
 
-/// Rejected ranges that a ledger keeps between connections: 12 KB. Only a client that missed an
+/// Rejected ranges that a ledger keeps of what is settled between connections: 12 KB. Only a client that missed an
 /// acknowledgement of more than these takes the oldest for acknowledged.
 const KEPT_RANGES: usize = 256;
 
@@ -15,7 +15,7 @@ pub struct Ledger {
     ids: IdStream,
     /// Everything below was accepted, rejected, or reported lost.
     accepted: u64,
-    /// Everything below is also out of the relay's hands.
+    /// Everything below is also settled.
     settled: u64,
     /// Ascending, for a client that missed the acknowledgement; the oldest go first.
     rejected: VecDeque<Rejected>,
@@ -56,7 +56,7 @@ impl Ledger {
         self.accepted
     }
 
-    /// The next number that is still in the relay's hands.
+    /// The next number that is not settled yet.
     pub fn settled(&self) -> u64 {
         self.settled
     }
@@ -69,34 +69,38 @@ impl Ledger {
         self.accepted = accepted;
     }
 
+    /// Refuses `seq`, the highest number so far.
     pub(super) fn reject(&mut self, seq: u64, reason: RejectReason, field: &'static str, limit: u64) {
-        // A bus drop is known later than a refusal of a younger update: keep the list ascending.
-        let at = self.rejected.partition_point(|older| older.first < seq);
-        if let Some(older) = at.checked_sub(1).and_then(|before| self.rejected.get_mut(before))
-            && older.last + 1 == seq
-            && older.reason == reason
-            && older.field == field
+        if let Some(last) = self.rejected.back_mut()
+            && last.last + 1 == seq
+            && last.reason == reason
+            && last.field == field
         {
-            older.last = seq;
+            last.last = seq;
             return;
         }
-        self.rejected.insert(at, Rejected { first: seq, last: seq, reason, field, limit });
+        self.rejected.push_back(Rejected { first: seq, last: seq, reason, field, limit });
         if self.rejected.len() > limits::REJECTED_RANGES {
             self.rejected.pop_front();
         }
     }
 
-    /// Nobody is connected: only what the next connection is likely to ask for stays.
-    pub(super) fn rest(&mut self) {
-        self.rejected.drain(..self.rejected.len().saturating_sub(KEPT_RANGES));
-        self.rejected.shrink_to_fit();
+    /// Everything below `end` is settled, of a session that has no connection.
+    pub fn settle(&mut self, end: u64) {
+        self.advance_settled(end);
+        self.rest();
     }
 
-    pub(super) fn settle(&mut self, end: u64, dropped: &[u64]) {
-        for seq in dropped {
-            self.reject(*seq, RejectReason::BusFull, "", 0);
-        }
+    pub(super) fn advance_settled(&mut self, end: u64) {
         self.settled = self.settled.max(end.min(self.accepted));
+    }
+
+    /// Nobody is connected: only what the next connection is likely to ask for stays, and all that nobody could be
+    /// told yet, since it is not settled. That waits for the bus, whose messages of it have a bound.
+    pub(super) fn rest(&mut self) {
+        let settled = self.rejected.partition_point(|range| range.last < self.settled);
+        self.rejected.drain(..settled.min(self.rejected.len().saturating_sub(KEPT_RANGES)));
+        self.rejected.shrink_to_fit();
     }
 
     /// The refused ranges from `first` up to what is settled.

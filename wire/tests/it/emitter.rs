@@ -97,6 +97,45 @@ fn credit_is_not_overrun() {
 }
 
 #[test]
+fn without_credit_a_client_waits() {
+    let mut emitter = connected(Emitter::new(config()), welcome(0));
+    emitter.push(&write(0, "1"), NOW);
+    emitter.hurry();
+    assert_eq!(emitter.step(NOW), Step::Wait(Some(NOW + 20 * SECOND)), "for a ping to be due");
+    emitter.receive(&ack(0, 0), NOW + 15 * SECOND).unwrap();
+    assert_eq!(emitter.step(NOW + 20 * SECOND), Step::Wait(Some(NOW + 35 * SECOND)), "the relay is alive");
+    emitter.receive(&ack(0, 1), NOW + 20 * SECOND).unwrap();
+    assert_eq!(frames(&mut emitter, NOW + 20 * SECOND).len(), 1);
+    assert_eq!(emitter.stats().pending, 1, "and nothing is settled by that");
+}
+
+#[test]
+fn what_is_lost_needs_no_credit() {
+    let mut emitter = connected(Emitter::new(config()), welcome(0));
+    emitter.lose(2, LostReason::QueueFull);
+    emitter.push(&write(2, "1"), NOW);
+    emitter.hurry();
+    let sent = frames(&mut emitter, NOW);
+    assert_eq!(
+        sent.iter().map(|it| (batch(it).lost.len(), batch(it).updates.len())).collect::<Vec<_>>(),
+        [(1, 0)]
+    );
+}
+
+#[test]
+fn an_answer_without_times_says_nothing_of_the_clock() {
+    let mut emitter = Emitter::new(config());
+    emitter.opened(NOW);
+    let welcome = proto::Welcome { times: None, ..welcome(1) };
+    emitter.receive(&server(Frame::Welcome(welcome)), NOW).unwrap();
+    emitter.push(&write(0, "1"), NOW);
+    emitter.hurry();
+    assert_eq!(frames(&mut emitter, NOW).len(), 1);
+    emitter.receive(&ack(1, 1), NOW).unwrap();
+    assert_eq!(emitter.clock(), None);
+}
+
+#[test]
 fn what_is_settled_stays_settled() {
     let mut emitter = Emitter::new(config());
     (0..5).for_each(|n| emitter.push(&write(n, "1"), NOW));

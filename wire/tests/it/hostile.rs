@@ -1,7 +1,8 @@
 //! A client that breaks the protocol: each violation ends the connection with a text that names the
 //! field and the limit, and what is wrong with one update costs that update alone.
 
-use crate::support::{NOW, client, hello, welcomed};
+use crate::support::{NOW, client, granted, hello, welcomed};
+use atomwire_wire::limits::CREDIT;
 use atomwire_wire::proto::{self, RejectReason, client_frame::Frame, server_frame};
 use atomwire_wire::relay::{Event, Limits, Session};
 use bytes::Bytes;
@@ -210,15 +211,13 @@ fn numbers_beyond_the_end() {
 
 #[test]
 fn more_than_was_granted() {
-    let limits = Limits { credit: 10, ..Limits::default() };
     let expected = "update 10 is beyond the credit, which ends at 10";
-    refused(welcomed(limits), Frame::Batch(updates(0, 11)), expected);
+    refused(granted(Limits::default(), 10), Frame::Batch(updates(0, 11)), expected);
 }
 
 #[test]
 fn a_lost_range_needs_no_credit() {
-    let limits = Limits { credit: 10, ..Limits::default() };
-    let mut session = welcomed(limits);
+    let mut session = granted(Limits::default(), 10);
     let event = session.receive(&client(Frame::Batch(lost(&[(0, 999)]))), NOW).unwrap();
     assert!(matches!(event, Event::Batch(accepted) if accepted.end == 1_000));
 }
@@ -260,8 +259,8 @@ fn rejection(bad: proto::Update) -> (proto::Rejected, usize) {
     let updates = vec![update(), bad, update()];
     let frame = client(Frame::Batch(proto::Batch { updates, ..Default::default() }));
     let Event::Batch(accepted) = session.receive(&frame, NOW).unwrap() else { panic!("a batch") };
-    session.settled(accepted.end, &[]);
-    let ack = proto::ServerFrame::decode(session.ack(NOW).unwrap()).unwrap();
+    session.settled(accepted.end);
+    let ack = proto::ServerFrame::decode(session.ack(NOW, CREDIT).unwrap()).unwrap();
     let Some(server_frame::Frame::Ack(ack)) = ack.frame else { panic!("an ack") };
     assert_eq!((ack.next_seq, ack.rejected.len()), (3, 1));
     (ack.rejected[0].clone(), accepted.updates.len())

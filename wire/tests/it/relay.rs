@@ -1,6 +1,7 @@
 //! The relay's machine: what it accepts once, acknowledges when settled, and remembers.
 
-use crate::support::{NOW, SEED, client, hello, welcomed};
+use crate::support::{NOW, SEED, client, granted, hello, welcomed};
+use atomwire_wire::limits::CREDIT;
 use atomwire_wire::proto::{self, RejectReason, client_frame::Frame, server_frame};
 use atomwire_wire::relay::{Accepted, Event, Ledger, Limits, RejectedRange, Session};
 use atomwire_wire::{LostRange, LostReason, Omitted, limits};
@@ -19,21 +20,40 @@ fn accept(session: &mut Session, batch: proto::Batch) -> Accepted {
     }
 }
 
-fn ack(session: &mut Session) -> proto::Ack {
-    match proto::ServerFrame::decode(session.ack(NOW).unwrap()).unwrap().frame {
+/// Every second update is wrong.
+fn half_wrong(first_seq: u64, count: usize) -> proto::Batch {
+    let mut batch = updates(first_seq, count);
+    batch.updates.iter_mut().step_by(2).for_each(|bad| bad.value = Some("no JSON".into()));
+    batch
+}
+
+fn read_ack(frame: Bytes) -> proto::Ack {
+    match proto::ServerFrame::decode(frame).unwrap().frame {
         Some(server_frame::Frame::Ack(ack)) => ack,
         other => panic!("{other:?}"),
     }
 }
 
-fn resume(session: &mut Session, first_unacked_seq: u64) -> (Session, proto::Welcome) {
-    let mut ledger = session.detach().unwrap();
+fn ack(session: &mut Session) -> proto::Ack {
+    read_ack(session.ack(NOW, CREDIT).unwrap())
+}
+
+/// The session's next connection.
+fn next(mut ledger: Ledger, first_unacked_seq: u64, credit: u32) -> (Session, proto::Welcome) {
     ledger.resume(first_unacked_seq);
     let mut session = Session::new(Limits::default());
     session.receive(&client(Frame::Hello(hello())), NOW).unwrap();
-    let welcome = proto::ServerFrame::decode(session.attach(ledger, NOW)).unwrap();
+    let welcome = proto::ServerFrame::decode(session.attach(ledger, NOW, credit)).unwrap();
     let Some(server_frame::Frame::Welcome(welcome)) = welcome.frame else { panic!("a welcome") };
     (session, welcome)
+}
+
+fn resume(session: &mut Session, first_unacked_seq: u64) -> (Session, proto::Welcome) {
+    next(session.detach().unwrap(), first_unacked_seq, CREDIT)
+}
+
+fn refused(ranges: &[proto::Rejected]) -> Vec<(u64, u64)> {
+    ranges.iter().map(|it| (it.first, it.last)).collect()
 }
 
 #[test]
@@ -49,12 +69,10 @@ fn what_comes_again_is_a_duplicate() {
 fn nothing_is_acknowledged_before_it_is_settled() {
     let mut session = welcomed(Limits::default());
     let accepted = accept(&mut session, updates(0, 3));
-    assert!(session.ack(NOW).is_none());
-    assert!(!session.is_settled());
-    session.settled(accepted.end, &[]);
+    assert!(session.ack(NOW, CREDIT).is_none());
+    session.settled(accepted.end);
     assert_eq!(ack(&mut session).next_seq, 3);
-    assert!(session.is_settled());
-    assert!(session.ack(NOW).is_none(), "once is enough");
+    assert!(session.ack(NOW, CREDIT).is_none(), "once is enough");
 }
 
 #[test]
@@ -101,38 +119,66 @@ fn what_a_value_lacks_is_passed_on() {
 
 #[test]
 fn every_refusal_of_a_full_credit_is_told() {
-    let mut session = welcomed(Limits { credit: u32::MAX, ..Limits::default() });
+    let mut session = welcomed(Limits::default());
     let mut end = 0;
     while end < limits::REJECTED_RANGES as u64 {
-        let mut batch = updates(end, limits::BATCH_UPDATES);
-        for bad in batch.updates.iter_mut().step_by(2) {
-            bad.value = Some("no JSON".into());
-        }
-        end = accept(&mut session, batch).end;
+        end = accept(&mut session, half_wrong(end, limits::BATCH_UPDATES)).end;
     }
-    session.settled(end, &[]);
+    session.settled(end);
     let refused = ack(&mut session).rejected.len() as u64;
     assert_eq!(refused, end / 2, "an update that the relay refused must not look acknowledged");
 }
 
 #[test]
 fn credit_never_exceeds_what_the_ledger_can_account_for() {
-    let mut session = welcomed(Limits { credit: u32::MAX, ..Limits::default() });
+    let (mut session, welcome) = next(Ledger::new(SEED, 0), 0, u32::MAX);
+    assert_eq!(welcome.credit as usize, limits::REJECTED_RANGES);
     let end = accept(&mut session, updates(0, 1)).end;
-    session.settled(end, &[]);
-    assert_eq!(ack(&mut session).credit as usize, limits::REJECTED_RANGES);
+    session.settled(end);
+    let ack = read_ack(session.ack(NOW, u32::MAX).unwrap());
+    assert_eq!(ack.credit as usize, limits::REJECTED_RANGES);
 }
 
 #[test]
-fn what_the_bus_dropped_is_one_range_even_behind_a_younger_refusal() {
-    let mut session = welcomed(Limits::default());
-    let mut batch = updates(0, 10);
-    batch.updates[9].key = String::new();
-    let end = accept(&mut session, batch).end;
-    session.settled(end, &[2, 3, 4]);
-    let ranges: Vec<_> =
-        ack(&mut session).rejected.iter().map(|it| (it.first, it.last, it.reason())).collect();
-    assert_eq!(ranges, [(2, 4, RejectReason::BusFull), (9, 9, RejectReason::InvalidKey)]);
+fn credit_is_withheld_and_given() {
+    let mut session = granted(Limits::default(), 4);
+    let answer = |session: &mut Session, settled, credit| {
+        session.settled(settled);
+        let ack = session.ack(NOW, credit).map(read_ack);
+        ack.map(|ack| (ack.next_seq, ack.credit))
+    };
+    accept(&mut session, updates(0, 3));
+    assert_eq!(answer(&mut session, 0, 0), None, "what was granted stays");
+    assert_eq!(answer(&mut session, 2, 0), Some((2, 2)));
+    assert_eq!(answer(&mut session, 3, 0), Some((3, 1)));
+    accept(&mut session, updates(3, 1));
+    assert_eq!(answer(&mut session, 4, 0), Some((4, 0)));
+    assert_eq!(answer(&mut session, 4, 0), None);
+    let beyond = client(Frame::Batch(updates(4, 1)));
+    let error = session.receive(&beyond, NOW).unwrap_err();
+    assert_eq!(error.to_string(), "update 4 is beyond the credit, which ends at 4");
+    assert_eq!(answer(&mut session, 4, 1), Some((4, 1)), "nothing is settled, and more may come");
+    accept(&mut session, updates(4, 1));
+    // Losses need no credit: what is settled may pass what was granted.
+    let lost = vec![proto::LostRange { first: 5, last: 99, reason: 1 }];
+    accept(&mut session, proto::Batch { lost, ..Default::default() });
+    assert_eq!(answer(&mut session, 100, 0), Some((100, 0)));
+}
+
+#[test]
+fn a_sign_of_life_says_nothing_new() {
+    let mut session = Session::new(Limits::default());
+    assert_eq!(session.heartbeat(NOW), None, "not before the welcome");
+    session.receive(&client(Frame::Hello(hello())), NOW).unwrap();
+    session.attach(Ledger::new(SEED, 7), NOW, 2);
+    let alive = read_ack(session.heartbeat(NOW).unwrap());
+    assert_eq!((alive.next_seq, alive.credit), (7, 2));
+    accept(&mut session, half_wrong(7, 2));
+    session.settled(9);
+    let alive = read_ack(session.heartbeat(NOW).unwrap());
+    assert_eq!((alive.next_seq, alive.credit), (7, 2), "what is settled is an answer's to say");
+    assert_eq!(refused(&ack(&mut session).rejected), [(7, 7)]);
+    assert_eq!(refused(&read_ack(session.heartbeat(NOW).unwrap()).rejected), []);
 }
 
 #[test]
@@ -157,7 +203,7 @@ fn a_goodbye_accounts_for_every_number() {
     let lost = vec![proto::LostRange { first: 3, last: 6, reason: 1 }];
     accept(&mut session, proto::Batch { lost, ..Default::default() });
     let bye = |next_seq| client(Frame::Bye(proto::Bye { next_seq }));
-    for wrong in [0, 6, 8, u64::MAX] {
+    for wrong in [8, u64::MAX] {
         let error = session.receive(&bye(wrong), NOW).unwrap_err();
         let expected =
             format!("bye.next_seq is {wrong}, but 7 is next: what was made is sent, or lost, before bye");
@@ -167,26 +213,109 @@ fn a_goodbye_accounts_for_every_number() {
 }
 
 #[test]
+fn a_goodbye_of_a_page_that_knows_less_ends_all_that_there_is() {
+    let mut session = welcomed(Limits::default());
+    accept(&mut session, updates(0, 3));
+    let bye = client(Frame::Bye(proto::Bye { next_seq: 2 }));
+    assert!(matches!(session.receive(&bye, NOW), Ok(Event::Bye(3))));
+}
+
+#[test]
 fn a_client_that_missed_the_acknowledgement_is_told_again() {
     let mut session = welcomed(Limits::default());
-    let end = accept(&mut session, updates(0, 10)).end;
-    session.settled(end, &[1, 5]);
+    let mut batch = updates(0, 10);
+    for bad in [1, 5] {
+        batch.updates[bad].key = String::new();
+    }
+    let end = accept(&mut session, batch).end;
+    session.settled(end);
     ack(&mut session);
     let (_, welcome) = resume(&mut session, 3);
-    let refused: Vec<_> = welcome.rejected.iter().map(|it| it.first).collect();
-    assert_eq!((welcome.next_seq, refused), (10, vec![5]), "1 is below what the client knows");
+    let told = (welcome.next_seq, refused(&welcome.rejected));
+    assert_eq!(told, (10, vec![(5, 5)]), "1 is below what the client knows");
 }
 
 #[test]
 fn a_ledger_without_a_connection_keeps_little() {
     let mut session = welcomed(Limits::default());
-    let mut batch = updates(0, 1_000);
-    batch.updates.iter_mut().step_by(2).for_each(|bad| bad.value = Some("no JSON".into()));
-    let end = accept(&mut session, batch).end;
-    session.settled(end, &[]);
+    let end = accept(&mut session, half_wrong(0, 1_000)).end;
+    session.settled(end);
     let (_, welcome) = resume(&mut session, 0);
-    let refused: Vec<_> = welcome.rejected.iter().map(|it| it.first).collect();
-    assert_eq!((refused.len(), refused.last()), (256, Some(&998)));
+    let refused = refused(&welcome.rejected);
+    assert_eq!((refused.len(), refused.last()), (256, Some(&(998, 998))));
+}
+
+#[test]
+fn a_ledger_without_a_connection_keeps_what_nobody_was_told() {
+    let mut session = welcomed(Limits::default());
+    accept(&mut session, half_wrong(0, 1_000));
+    session.settled(100);
+    let mut ledger = session.detach().unwrap();
+    // 50 of what is settled and 450 of what is not: the newest 256 are among the latter.
+    ledger.settle(101);
+    let (mut session, welcome) = next(ledger, 0, 0);
+    assert_eq!((welcome.next_seq, refused(&welcome.rejected)), (101, vec![]));
+    session.settled(1_000);
+    assert_eq!(ack(&mut session).rejected.len(), 449);
+    // Once all is settled, nobody has to be told for certain.
+    let (mut session, _) = resume(&mut session, 0);
+    accept(&mut session, half_wrong(1_000, 1_000));
+    let mut ledger = session.detach().unwrap();
+    ledger.settle(2_000);
+    let (_, welcome) = next(ledger, 0, 0);
+    assert_eq!((welcome.next_seq, welcome.rejected.len()), (2_000, 256));
+}
+
+#[test]
+fn what_a_connection_left_unsettled_is_acknowledged_on_the_next() {
+    let mut session = welcomed(Limits::default());
+    accept(&mut session, half_wrong(0, 6));
+    session.settled(2);
+    let mut ledger = session.detach().unwrap();
+    ledger.settle(3);
+    ledger.settle(2);
+    assert_eq!((ledger.settled(), ledger.accepted()), (3, 6));
+    let (mut session, welcome) = next(ledger, 0, 2);
+    assert_eq!((welcome.next_seq, welcome.credit), (3, 2));
+    assert_eq!(refused(&welcome.rejected), [(0, 0), (2, 2)]);
+    let again = accept(&mut session, half_wrong(3, 2));
+    assert_eq!((again.duplicates, again.updates.len(), again.rejected.len(), again.end), (2, 0, 0, 6));
+    assert!(session.ack(NOW, 0).is_none(), "a duplicate is not settled for being one");
+    session.settled(6);
+    let ack = ack(&mut session);
+    assert_eq!((ack.next_seq, refused(&ack.rejected)), (6, vec![(4, 4)]));
+}
+
+#[test]
+fn a_client_that_was_elsewhere_settles_what_waited_here() {
+    let mut session = welcomed(Limits::default());
+    accept(&mut session, updates(0, 6));
+    let (mut session, welcome) = resume(&mut session, 4);
+    assert_eq!(welcome.next_seq, 4);
+    let again = accept(&mut session, updates(4, 3));
+    assert_eq!((again.duplicates, again.updates.len()), (2, 1));
+    // What was published here comes to its end later, and settles no more than that.
+    session.settled(3);
+    assert!(session.ack(NOW, 0).is_none());
+    session.settled(6);
+    assert_eq!(ack(&mut session).next_seq, 6);
+}
+
+#[test]
+fn an_answer_for_another_connection_says_nothing_of_time() {
+    let mut session = welcomed(Limits::default());
+    accept(&mut session, updates(0, 6));
+    let (mut session, _) = resume(&mut session, 0);
+    accept(&mut session, updates(0, 3));
+    session.settled(2);
+    let keys = proto::Batch { new_keys: vec!["cart".into()], ..Default::default() };
+    session.receive(&client(Frame::Batch(keys)), NOW + 9).unwrap();
+    assert_eq!(ack(&mut session).times.unwrap().received_at_us, NOW, "keys are no update's");
+    session.settled(5);
+    assert_eq!(ack(&mut session).times, None, "a batch up to 5 may be under way");
+    accept(&mut session, updates(3, 3));
+    session.settled(6);
+    assert!(ack(&mut session).times.is_some());
 }
 
 #[test]
@@ -205,7 +334,7 @@ fn keys_begin_anew_with_each_connection() {
 fn an_unknown_session_goes_on_where_its_client_says() {
     let mut session = Session::new(Limits::default());
     session.receive(&client(Frame::Hello(hello())), NOW).unwrap();
-    session.attach(Ledger::new(SEED, 41), NOW);
+    session.attach(Ledger::new(SEED, 41), NOW, CREDIT);
     assert_eq!(accept(&mut session, updates(41, 1)).updates[0].seq, 41);
 }
 

@@ -189,7 +189,7 @@ fn relay_survives(mut session: Session, frame: &Bytes) {
     let before = session.detach();
     let accepted = before.as_ref().map(atomwire_wire::relay::Ledger::accepted);
     if let Some(ledger) = before {
-        session.attach(ledger, NOW);
+        session.attach(ledger, NOW, limits::CREDIT);
     }
     let result = session.receive(frame, NOW);
     let after = session.detach().map(|ledger| ledger.accepted());

@@ -1,6 +1,7 @@
 //! What the tests share: one session, and both machines ready to talk.
 
 use atomwire_wire::emitter::{Config, Emitter, Key, NewUpdate, Step, WhenFull};
+use atomwire_wire::limits::CREDIT;
 use atomwire_wire::proto::{self, client_frame::Frame, server_frame};
 use atomwire_wire::relay::{Ledger, Limits, Session};
 use atomwire_wire::{IdSeed, Micros};
@@ -64,9 +65,14 @@ pub(crate) fn hello() -> proto::Hello {
 
 /// A connection that has said `Hello` and was welcomed.
 pub(crate) fn welcomed(limits: Limits) -> Session {
+    granted(limits, CREDIT)
+}
+
+/// Likewise, and may send so many updates.
+pub(crate) fn granted(limits: Limits, credit: u32) -> Session {
     let mut session = Session::new(limits);
     session.receive(&client(Frame::Hello(hello())), NOW).unwrap();
-    session.attach(Ledger::new(SEED, 0), NOW);
+    session.attach(Ledger::new(SEED, 0), NOW, credit);
     session
 }
 

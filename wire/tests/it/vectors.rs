@@ -6,6 +6,7 @@
 
 use crate::support::{NOW, client, config, connected, frames, hello, hex, server, vector_file, write};
 use atomwire_wire::emitter::{Config, Emitter, Event, Key, NewUpdate, Step};
+use atomwire_wire::limits::CREDIT;
 use atomwire_wire::proto::{self, client_frame, server_frame};
 use atomwire_wire::relay::{Ledger, Limits, Session, go_away};
 use atomwire_wire::{LostReason, ParentContext};
@@ -171,19 +172,22 @@ fn from_the_relay() -> Vec<Vector> {
     let frame = |frame| client(frame);
     let mut session = Session::new(Limits::default());
     session.receive(&frame(client_frame::Frame::Hello(hello())), NOW).unwrap();
-    let welcome = session.attach(Ledger::new(hello().id_seed.as_ref().try_into().unwrap(), 0), NOW + 40);
-    let updates = vec![update("1"), update("{"), update("[1"), update("2"), update("3")];
+    let ledger = Ledger::new(hello().id_seed.as_ref().try_into().unwrap(), 0);
+    let welcome = session.attach(ledger, NOW + 40, CREDIT);
+    let mut updates = vec![update("1"), update("{"), update("[1"), update("2"), update("3")];
+    updates[3].key = String::new();
     let batch = proto::Batch { base_time_us: NOW, updates, ..Default::default() };
     session.receive(&frame(client_frame::Frame::Batch(batch)), NOW + 500).unwrap();
-    session.settled(1, &[]);
-    let ack = session.ack(NOW + 600).unwrap();
-    session.settled(5, &[3]);
-    let ack_rejected = session.ack(NOW + 700).unwrap();
+    session.settled(1);
+    let ack = session.ack(NOW + 600, CREDIT).unwrap();
+    session.settled(5);
+    let ack_rejected = session.ack(NOW + 700, CREDIT).unwrap();
     let mut ledger = session.detach().unwrap();
     ledger.resume(1);
     let mut session = Session::new(Limits::default());
     session.receive(&frame(client_frame::Frame::Hello(hello())), NOW + 900).unwrap();
-    let resumed = session.attach(ledger, NOW + 950);
+    let resumed = session.attach(ledger, NOW + 950, 0);
+    let ack_credit = session.ack(NOW + 980, CREDIT).unwrap();
     let ping = client_frame::Frame::Ping(proto::Ping { client_time_us: NOW - 77 });
     let Ok(atomwire_wire::relay::Event::Reply(pong)) = session.receive(&frame(ping), NOW + 1_000) else {
         panic!("a pong")
@@ -194,9 +198,14 @@ fn from_the_relay() -> Vec<Vector> {
     let vector = |name, note, bytes: Bytes| Vector { name, note, kind: SERVER, bytes: bytes.to_vec() };
     vec![
         vector("welcome", "a new session", welcome),
-        vector("welcome_resumed", "what the client has not heard of is settled, and partly refused", resumed),
+        vector(
+            "welcome_resumed",
+            "what the client has not heard of is settled, and partly refused; there is no credit",
+            resumed,
+        ),
         vector("ack", "one update is settled", ack),
-        vector("ack_rejected", "of 1 to 4 two were no JSON and one the bus did not take", ack_rejected),
+        vector("ack_rejected", "of 1 to 4 two were no JSON and one had no key", ack_rejected),
+        vector("ack_credit", "nothing new is settled, and the client may go on", ack_credit),
         vector("pong", "", pong),
         vector("go_away", "the relay drains: come back", shutdown),
         vector("go_away_protocol_error", "the client's fault: do not come back", broken),
@@ -345,6 +354,7 @@ fn the_emitter_reads_the_relays_vectors() {
     assert_eq!(account("welcome_resumed"), (2, 3, 0));
     assert_eq!(account("ack"), (1, 0, 4));
     assert_eq!(account("ack_rejected"), (2, 3, 0));
+    assert_eq!(account("ack_credit"), (5, 0, 0));
     let offset = emitter_after("pong").0.clock().unwrap();
     assert_eq!(
         (offset.micros, offset.error),

@@ -85,6 +85,13 @@ impl Raw {
         while !matches!(self.answer().await, server_frame::Frame::Pong(_)) {}
     }
 
+    /// The same, when nothing is to be acknowledged.
+    pub(crate) async fn ping_without_acknowledgement(&mut self) {
+        self.send(Frame::Ping(Ping { client_time_us: now_us() })).await;
+        let answer = self.answer().await;
+        assert!(matches!(answer, server_frame::Frame::Pong(_)), "{answer:?}");
+    }
+
     /// Asks and does not read the answers, until every buffer is full of them and the relay takes no more.
     pub(crate) async fn stall(&mut self) {
         let ping = frame(Frame::Ping(Ping { client_time_us: u64::MAX }));

@@ -102,7 +102,7 @@ fn a_relay_that_knows_more_than_was_kept_is_believed() {
     assert_eq!((stats.created, stats.acknowledged, stats.pending), (6, 4, 0), "of its own six");
     balances(&restored);
     restored.end();
-    assert_eq!(restored.step(NOW), Step::Send(vec![0x2a, 2, 8, 12]), "a goodbye after twelve");
+    assert_eq!(restored.step(NOW), Step::Send(vec![0x2a, 2, 8, 6]), "a goodbye after all that it knows of");
 }
 
 #[test]

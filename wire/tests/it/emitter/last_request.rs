@@ -20,7 +20,7 @@ fn read(body: Vec<u8>, ledger: Option<Ledger>, limits: Limits) -> (Vec<Accepted>
         match session.receive(&body.split_to(len as usize), NOW).unwrap() {
             Event::Hello(hello) => {
                 let new = || Ledger::new(SEED, hello.first_unacked_seq);
-                session.attach(ledger.take().unwrap_or_else(new), NOW);
+                session.attach(ledger.take().unwrap_or_else(new), NOW, limits::CREDIT);
             }
             Event::Batch(batch) => batches.push(batch),
             Event::Bye(made) => bye = Some(made),
@@ -120,15 +120,26 @@ fn updates_whose_keys_do_not_fit_wait() {
 }
 
 #[test]
-fn the_relays_credit_and_limits_are_kept_to() {
-    let offered = Limits { credit: 3, batch_updates: 2, ..Limits::default() };
+fn the_relays_limits_are_kept_to() {
+    let offered = Limits { batch_updates: 2, ..Limits::default() };
     let limits = Some(proto::Limits { batch_updates: 2, ..Default::default() });
     let mut emitter = connected(pushed(8, "1"), proto::Welcome { limits, ..welcome(3) });
     assert_eq!(emitter.last_request(ROOM, false, NOW), None, "not beside an open socket");
     emitter.closed(NOW, 0.0);
     let (batches, bye) = read(emitter.last_request(ROOM, true, NOW).unwrap(), None, offered);
-    assert_eq!((numbers(&batches), bye), (vec![0, 1, 2], Some(8)));
-    assert_eq!(lost(&emitter, LostReason::PageClosed), 5);
+    assert!(batches.iter().all(|batch| batch.updates.len() <= 2));
+    assert_eq!((numbers(&batches), bye), ((0..8).collect(), Some(8)));
+}
+
+#[test]
+fn credit_that_a_stream_lacks_is_not_lacking_here() {
+    let many = u64::from(limits::CREDIT) + 1;
+    let mut emitter = connected(pushed(many, "1"), welcome(0));
+    emitter.closed(NOW, 0.0);
+    let body = emitter.last_request(usize::MAX, true, NOW).unwrap();
+    let (batches, bye) = read(body, None, Limits::default());
+    assert_eq!((numbers(&batches), bye), ((0..many - 1).collect(), Some(many)));
+    assert_eq!(lost(&emitter, LostReason::PageClosed), 1);
 }
 
 #[test]
@@ -139,7 +150,7 @@ fn a_relay_that_had_it_all_hears_no_more_of_it() {
     for frame in frames(&mut emitter, NOW) {
         session.receive(&frame.into(), NOW).unwrap();
     }
-    session.settled(3, &[]);
+    session.settled(3);
     emitter.closed(NOW, 0.0);
     let body = emitter.last_request(ROOM, true, NOW).unwrap();
     let (batches, bye) = read(body, session.detach(), Limits::default());

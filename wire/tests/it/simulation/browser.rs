@@ -28,7 +28,7 @@ pub(super) struct Page {
     pub(super) journal: Vec<Bytes>,
     pub(super) keys: Vec<Box<str>>,
     /// What the relay last heard from takes, and as one frame.
-    pub(super) offered: Option<(proto::Limits, u32)>,
+    pub(super) offered: Option<proto::Limits>,
     pub(super) frame_bytes: usize,
 }
 
@@ -205,7 +205,7 @@ impl World {
         match proto::ServerFrame::decode(&frame[..]).unwrap().frame {
             Some(server_frame::Frame::Welcome(it)) => {
                 let limits = it.limits.unwrap();
-                *offered = Some((limits, it.credit));
+                *offered = Some(limits);
                 *frame_bytes = limits.frame_bytes as usize;
                 truth.value_bytes = limits.value_bytes as usize;
                 if truth.restored && it.next_seq > truth.kept {

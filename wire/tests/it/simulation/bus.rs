@@ -1,6 +1,6 @@
 //! What a relay has published, and what it takes with it when it ends.
 
-use super::books::{Message, Place, Says};
+use super::books::{Message, Says};
 use super::link::State;
 use super::relay::{Counts, Relay};
 use super::truth::{Verdict, WentDown};
@@ -58,28 +58,16 @@ impl World {
         for note in notes {
             self.publish(relay, session, note);
         }
-        let mut dropped = Vec::new();
         for update in updates {
             let seq = update.seq;
-            let refused = self.rng.percent(self.bus_drops);
-            let verdict = if refused { Verdict::Refused } else { Verdict::Published };
-            self.sessions[session].settled(ledger, seq, verdict);
-            if refused {
-                self.relays[relay].counts.dropped += 1;
-                self.summary.add("bus drops", 1);
-                dropped.push(seq);
-                continue;
-            }
+            self.sessions[session].settled(ledger, seq, Verdict::Published);
             self.relays[relay].counts.published += 1;
             let value = update.value.map(|value| String::from_utf8(value.to_vec()).unwrap());
             self.publish(relay, session, Says::Row { seq, key: update.key.to_string(), value });
         }
-        for seq in &dropped {
-            self.publish(relay, session, Says::Lost { first: *seq, last: *seq, place: Place::Relay });
-        }
         self.relays[relay].check();
         if let Some(session) = self.links.get_mut(&link).and_then(|link| link.session.as_mut()) {
-            session.settled(end, &dropped);
+            session.settled(end);
         }
         link
     }

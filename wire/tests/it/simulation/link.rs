@@ -92,6 +92,6 @@ pub(super) struct Request {
     pub(super) frames: Vec<Bytes>,
     /// The page is gone, and this is all that anybody will hear of it.
     pub(super) for_good: bool,
-    /// The limits and the credit that the page knew.
-    pub(super) offered: Option<(proto::Limits, u32)>,
+    /// The limits that the page knew.
+    pub(super) offered: Option<proto::Limits>,
 }

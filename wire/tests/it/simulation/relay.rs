@@ -5,9 +5,9 @@ use super::bus::Job;
 use super::link::{Link, Request, State};
 use super::world::{NEVER, World};
 use crate::support::id_seed;
-use atomwire_wire::Micros;
 use atomwire_wire::proto::{self, GoAwayReason, client_frame::Frame};
 use atomwire_wire::relay::{self, Accepted, Ledger, Limits, Session, Violation, go_away};
+use atomwire_wire::{Micros, limits};
 use bytes::Bytes;
 use prost::Message as _;
 use std::collections::{BTreeMap, VecDeque};
@@ -23,6 +23,8 @@ pub(super) struct Counts {
 
 pub(super) struct Relay {
     pub(super) limits: Limits,
+    /// What it grants to streams.
+    pub(super) credit: u32,
     /// How far its clock is ahead.
     pub(super) ahead: i64,
     /// Ledgers of sessions without a connection, each with a number that no other has.
@@ -39,6 +41,7 @@ impl Relay {
     pub(super) fn new() -> Self {
         Self {
             limits: Limits::default(),
+            credit: 0,
             ahead: 0,
             kept: BTreeMap::new(),
             held: BTreeMap::new(),
@@ -95,7 +98,7 @@ impl World {
             }
             Ok(relay::Event::Spans(_)) => panic!("nobody sent spans"),
             // A page that goes cannot ask.
-            Err(Violation::Limit { .. } | Violation::Credit { .. }) if ignorant => {
+            Err(Violation::Limit { .. }) if ignorant => {
                 self.summary.add("requests beyond the limits", 1);
                 self.hang_up(at);
             }
@@ -136,7 +139,8 @@ impl World {
         let now = self.relay_now(relay);
         let link = self.links.get_mut(&at).unwrap();
         link.ledger = Some(number);
-        let welcome = link.session.as_mut().unwrap().attach(ledger, now);
+        let credit = if link.request { limits::CREDIT } else { self.relays[relay].credit };
+        let welcome = link.session.as_mut().unwrap().attach(ledger, now, credit);
         self.send_down(at, welcome);
     }
 
@@ -165,7 +169,8 @@ impl World {
     pub(super) fn acknowledge(&mut self, at: u64) {
         let Some(link) = self.links.get(&at) else { return };
         let now = self.relay_now(link.relay);
-        let ack = self.links.get_mut(&at).and_then(|link| link.session.as_mut()?.ack(now));
+        let credit = self.relays[link.relay].credit;
+        let ack = self.links.get_mut(&at).and_then(|link| link.session.as_mut()?.ack(now, credit));
         if let Some(ack) = ack {
             self.send_down(at, ack);
         }
@@ -210,7 +215,7 @@ impl World {
         let limits = self.relays[relay].limits;
         let mut link = Link::new(request.session_no, relay, limits);
         link.request = true;
-        link.ignorant = request.offered != Some((offered(&limits), limits.credit));
+        link.ignorant = request.offered != Some(offered(&limits));
         link.up = request.frames.into_iter().map(|frame| (self.now, frame)).collect();
         let at = self.add_link(link);
         while !self.links[&at].up.is_empty() {
@@ -235,9 +240,9 @@ impl World {
             frame_bytes: self.rng.pick(&[4096, 16_384, 512 << 10]),
             batch_updates: self.rng.pick(&[1, 7, 1024]),
             value_bytes: self.rng.pick(&[2_000, 256 << 10]),
-            credit: self.rng.pick(&[1, 5, 60, 4096]),
             heartbeat_interval_ms: 20_000,
         };
+        self.relays[relay].credit = self.rng.pick(&[1, 5, 60, limits::CREDIT]);
     }
 
     /// The relay forgets whom it has no connection to.

@@ -33,8 +33,6 @@ pub(super) enum What {
     Forget,
     /// The relay grants and takes other amounts from its next connection on.
     Limits,
-    /// The bus refuses so many updates in a hundred.
-    BusDrops,
     /// The bus takes up to so many milliseconds for a batch.
     BusDelay,
     /// The page is hidden; without a connection it sends a request.
@@ -58,12 +56,12 @@ pub(super) enum What {
 }
 
 use What::{
-    BusDelay, BusDrops, ClientClock, Crash, Cut, Drain, Forget, Freeze, Hide, Hurry, Journal, Kill, Leave,
-    Limits, Lose, Network, Outage, Pause, RelayClock, Return, Silence, Stall, Switch, Write,
+    BusDelay, ClientClock, Crash, Cut, Drain, Forget, Freeze, Hide, Hurry, Journal, Kill, Leave, Limits,
+    Lose, Network, Outage, Pause, RelayClock, Return, Silence, Stall, Switch, Write,
 };
 
 /// Every kind, its name in a script, and how often it happens in a thousand.
-const KINDS: [(What, &str, u64); 24] = [
+const KINDS: [(What, &str, u64); 23] = [
     (Write, "write", 430),
     (Lose, "lose", 40),
     (Hurry, "hurry", 40),
@@ -77,7 +75,6 @@ const KINDS: [(What, &str, u64); 24] = [
     (Drain, "drain", 20),
     (Forget, "forget", 20),
     (Limits, "limits", 10),
-    (BusDrops, "bus-drops", 10),
     (BusDelay, "bus-delay", 10),
     (Hide, "hide", 30),
     (Freeze, "freeze", 30),
@@ -119,7 +116,6 @@ impl Script {
                 Lose => 1 + rng.below(5),
                 Stall | Outage => rng.pick(&[10, 1_000, 50_000]),
                 Network => rng.pick(&[0, 1, 40, 900]),
-                BusDrops => rng.pick(&[0, 10]),
                 BusDelay => rng.pick(&[0, 1, 2_000]),
                 // More than any exchange takes, so that one which a jump falls into shows it.
                 ClientClock | RelayClock => rng.pick(&[600, 3_600, 86_400]),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 /// What must have happened in some world.
-const EVERYTHING: [&str; 34] = [
+const EVERYTHING: [&str; 33] = [
     "acknowledged",
     "refused",
     "too large for this relay",
@@ -13,7 +13,6 @@ const EVERYTHING: [&str; 34] = [
     "oldest dropped",
     "duplicates",
     "repeats",
-    "bus drops",
     "lost with a relay",
     "connections",
     "refused connections",

@@ -49,7 +49,6 @@ pub(super) struct World {
     /// Ledgers that there ever were.
     pub(super) ledgers: u64,
     pub(super) bus_delay: Micros,
-    pub(super) bus_drops: u64,
     /// When a relay's clock was last set.
     relay_set_at: Micros,
 
@@ -99,7 +98,6 @@ impl World {
             route: 0,
             ledgers: 0,
             bus_delay: rng.pick(&[0, 1, 2_000]) * MILLISECOND,
-            bus_drops: rng.pick(&[0, 0, 10]),
             relay_set_at: NOW,
             books: Books::default(),
             summary: Summary::default(),
@@ -143,7 +141,6 @@ impl World {
             }
             What::Forget => (0..2).for_each(|relay| self.forget(relay)),
             What::Limits => self.offer(route),
-            What::BusDrops => self.bus_drops = number,
             What::BusDelay => self.bus_delay = number * MILLISECOND,
             What::Hide => self.hide(),
             What::Freeze => self.freeze(),
@@ -169,7 +166,6 @@ impl World {
     fn rest(&mut self) {
         self.rng = Rng::of(self.seed, REST);
         self.healthy = true;
-        self.bus_drops = 0;
         self.come_back();
         self.pages.iter_mut().for_each(Page::end);
         (0..self.pages.len()).for_each(|page| self.pump(page));

@@ -1,0 +1,16 @@
+"""A subscriber that keeps nothing, and reads as fast as it can, or so many messages a second."""
+
+import sys
+import time
+
+import zmq
+
+socket = zmq.Context().socket(zmq.SUB)
+# What it does not read is the relay's matter.
+socket.set(zmq.RCVHWM, 100)
+socket.connect(sys.argv[1])
+socket.subscribe("")
+pause = 1 / float(sys.argv[2]) if len(sys.argv) > 2 else 0
+while True:
+    socket.recv_multipart()
+    time.sleep(pause)
