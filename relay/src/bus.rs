@@ -19,13 +19,13 @@ mod subscriber;
 mod window;
 
 pub(crate) use consumers::Lag;
+pub(crate) use flow::Flow;
 
 use crate::config::{Acknowledge, ConsumerName, Endpoint, Topic};
 use crate::metrics::Metrics;
 use crate::trace::{Record, Records, Spans};
-use crate::{clock, message};
+use crate::{clock, payload};
 use consumers::{Consumers, Turn};
-use flow::Flow;
 use listener::{Listener, Stream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -198,7 +198,6 @@ impl Bus {
     }
 
     /// What required consumers let clients do, as it changes.
-    #[expect(dead_code, reason = "clients do not look yet")]
     pub(crate) fn flow(&self) -> watch::Receiver<Flow> {
         self.0.flow.subscribe()
     }
@@ -253,7 +252,7 @@ impl Bus {
     /// Publishes the relay's last message, and waits until every subscriber has everything, and every consumer that is
     /// there, or required, is done with everything, up to `deadline`; the answer is how many are not.
     pub(crate) async fn end(&self, deadline: Duration) -> u64 {
-        let end = message::relay_end(self.lock().ends().take(TOPICS_NAMED), &self.0.relay_id);
+        let end = payload::relay_end(self.lock().ends().take(TOPICS_NAMED), &self.0.relay_id);
         self.publish(&[end], Vec::new());
         self.0.ended.cancel();
         self.0.subscribers.close();

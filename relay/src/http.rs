@@ -16,9 +16,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-/// A connection's place among all; a socket keeps it after the upgrade.
+/// A connection's share of all that may be open; a socket keeps it after the upgrade.
 #[derive(Clone)]
-pub(crate) struct Place(#[expect(dead_code, reason = "held, not read")] pub(crate) Arc<OwnedSemaphorePermit>);
+pub(crate) struct Permit(
+    #[expect(dead_code, reason = "held, not read")] pub(crate) Arc<OwnedSemaphorePermit>,
+);
 
 /// A body: a frame of the largest size, and the `Hello` before it.
 const BODY_BYTES: usize = limits::FRAME_BYTES + 64 * 1024;
@@ -75,10 +77,10 @@ async fn batch(State(relay): State<Arc<Relay>>, request: Request) -> Result<Resp
     let body = timeout(BODY_TIMEOUT, Bytes::from_request(request, &())).await;
     let body = body.map_err(|_| StatusCode::REQUEST_TIMEOUT.into_response())?;
     let body = body.map_err(IntoResponse::into_response)?;
-    // On a task of its own: when the page is gone, this future ends wherever it stands, and the session
-    // would never be given back.
+    // On a task of its own: this future ends when the page is gone, which may be before the session is free.
     let answer = relay.spawn(stream::batch(Arc::clone(&relay), body)).await;
-    let answer = answer.ok().flatten().ok_or_else(|| StatusCode::SERVICE_UNAVAILABLE.into_response())?;
+    let answer =
+        answer.ok().flatten().flatten().ok_or_else(|| StatusCode::SERVICE_UNAVAILABLE.into_response())?;
     let headers =
         [(header::CONTENT_TYPE, "application/octet-stream"), (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
     Ok((headers, answer).into_response())
@@ -87,7 +89,7 @@ async fn batch(State(relay): State<Arc<Relay>>, request: Request) -> Result<Resp
 /// The contract that a client asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Contract {
-    Binary,
+    Frames,
     Plain,
 }
 
@@ -100,17 +102,17 @@ async fn upgrade(State(relay): State<Arc<Relay>>, mut request: Request) -> Respo
         let message = "authorization must be the bearer token that this relay asks for\n";
         return (StatusCode::UNAUTHORIZED, message).into_response();
     }
-    let place = request.extensions().get::<Place>().cloned();
+    let permit = request.extensions().get::<Permit>().cloned();
     let upgraded = hyper::upgrade::on(&mut request);
-    let arrival = relay.sessions.socket();
+    let number = relay.sessions.arrive();
     Arc::clone(&relay).spawn(async move {
-        let _place = place;
+        let _permit = permit;
         if let Ok(upgraded) = upgraded.await {
             let metrics = Arc::clone(&relay.metrics);
             metrics.connections.inc();
             let socket = Socket::new(upgraded).await;
             match contract {
-                Contract::Binary => stream::serve_binary(relay, socket, arrival).await,
+                Contract::Frames => stream::serve_frames(relay, socket, number).await,
                 Contract::Plain => stream::serve_plain(relay, socket).await,
             }
             metrics.connections.dec();
@@ -121,7 +123,7 @@ async fn upgrade(State(relay): State<Arc<Relay>>, mut request: Request) -> Respo
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    if contract == Contract::Binary {
+    if contract == Contract::Frames {
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
     response
@@ -146,7 +148,7 @@ fn handshake(request: &Request) -> Result<(Contract, HeaderValue), (StatusCode, 
         return refuse("sec-websocket-key must be 16 bytes in base64\n".into());
     }
     let contract = if lists(headers, header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
-        Contract::Binary
+        Contract::Frames
     } else if headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
         return refuse(format!(
             "sec-websocket-protocol must be {SUBPROTOCOL}, or absent for JSON messages\n"

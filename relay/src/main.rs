@@ -5,8 +5,8 @@ mod clock;
 mod config;
 mod http;
 mod losses;
-mod message;
 mod metrics;
+mod payload;
 mod relay;
 mod server;
 mod sessions;
@@ -20,7 +20,7 @@ use clap::Parser as _;
 use config::{Dev, EX_USAGE, Flags, Protocol, Settings};
 use metrics::Metrics;
 use relay::{CONNECTIONS, Relay};
-use sessions::Sessions;
+use sessions::{Ended, Sessions};
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -87,7 +87,7 @@ async fn run(mut settings: Settings) -> Result<(), String> {
         exporter.endpoint.get_or_insert_with(|| dev.endpoint(exporter.protocol));
     }
     let metrics = Arc::new(Metrics::new());
-    let id = message::hex(&fastrand::u64(..).to_be_bytes());
+    let id = payload::hex(&fastrand::u64(..).to_be_bytes());
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let instance = Instance { id: &id, listen: address, bus: &settings.bus, topic: &settings.topic };
     let (spans, export_thread) = Spans::start(&settings.otel, &instance, &metrics);
@@ -102,11 +102,16 @@ async fn run(mut settings: Settings) -> Result<(), String> {
     };
     let started = Bus::start(bus_config, Arc::clone(&metrics), spans.clone()).await;
     let (bus, endpoints) = started.map_err(|error| error.to_string())?;
+    let (ends, relay_id) = (bus.clone(), id.clone());
+    let sessions = Sessions::new(Arc::clone(&metrics), move |ended| {
+        let note = |it: &Ended| payload::end(&payload::hex(&it.id), it.next_seq, it.reason, &relay_id);
+        ends.publish(&ended.iter().map(note).collect::<Vec<_>>(), Vec::new());
+    });
     let relay = Arc::new(Relay {
         id,
         bus,
         spans,
-        sessions: Sessions::new(Arc::clone(&metrics)),
+        sessions: Arc::new(sessions),
         metrics,
         token: settings.token,
         dev: dev.is_some(),
@@ -115,7 +120,8 @@ async fn run(mut settings: Settings) -> Result<(), String> {
         connections: Arc::new(Semaphore::new(CONNECTIONS)),
         tasks: TaskTracker::new(),
     });
-    relay.spawn(relay::forget(Arc::clone(&relay)));
+    let (sessions, draining) = (Arc::clone(&relay.sessions), relay.draining.clone());
+    relay.spawn(draining.run_until_cancelled_owned(async move { sessions.forget().await }));
     tracing::info!(
         listen = %address,
         bus = endpoints.bus,

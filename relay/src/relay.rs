@@ -1,9 +1,8 @@
 //! What every connection shares.
 
 use crate::bus::Bus;
-use crate::message;
 use crate::metrics::Metrics;
-use crate::sessions::{Ended, Sessions};
+use crate::sessions::Sessions;
 use crate::trace::Spans;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -21,7 +20,7 @@ pub(crate) struct Relay {
     pub(crate) bus: Bus,
     pub(crate) spans: Spans,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) sessions: Sessions,
+    pub(crate) sessions: Arc<Sessions>,
     pub(crate) token: Option<String>,
     /// Values go onto spans.
     pub(crate) dev: bool,
@@ -42,29 +41,11 @@ impl Relay {
         self.tasks.spawn(self.cut.clone().run_until_cancelled_owned(task))
     }
 
-    /// Tells the bus which sessions are over.
-    pub(crate) fn announce(&self, ended: &[Ended]) {
-        let note = |it: &Ended| message::end(&message::hex(&it.id), it.next_seq, it.reason, &self.id);
-        self.bus.publish(&ended.iter().map(note).collect::<Vec<_>>(), Vec::new());
-    }
-
     /// Whether `token` is the one that the operator asks for, if any is; compared in constant time.
     pub(crate) fn admits(&self, token: &str) -> bool {
         let Some(wanted) = &self.token else { return true };
         let pairs = wanted.bytes().zip(token.bytes());
         let difference = pairs.fold(wanted.len() ^ token.len(), |sum, (a, b)| sum | usize::from(a ^ b));
         difference == 0
-    }
-}
-
-/// Tells the bus of the sessions that nobody came back to, until the relay drains.
-pub(crate) async fn forget(relay: Arc<Relay>) {
-    loop {
-        let gone = tokio::select! {
-            biased;
-            () = relay.draining.cancelled() => return,
-            gone = relay.sessions.outdated() => gone,
-        };
-        relay.announce(&gone);
     }
 }

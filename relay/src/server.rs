@@ -1,6 +1,6 @@
 //! Accepts connections until the relay drains.
 
-use crate::http::{self, Place};
+use crate::http::{self, Permit};
 use crate::relay::Relay;
 use axum::Router;
 use axum::body::Body;
@@ -42,8 +42,8 @@ pub(crate) async fn run(listener: TcpListener, relay: Arc<Relay>, extra: Option<
         match accepted {
             Ok((stream, _)) => match Arc::clone(&relay.connections).try_acquire_owned() {
                 Ok(permit) => {
-                    let place = Place(Arc::new(permit));
-                    relay.spawn(serve(stream, router.clone(), Arc::clone(&relay), place));
+                    let permit = Permit(Arc::new(permit));
+                    relay.spawn(serve(stream, router.clone(), Arc::clone(&relay), permit));
                 }
                 Err(_) => {
                     relay.metrics.bad_input("over_capacity").inc();
@@ -57,11 +57,11 @@ pub(crate) async fn run(listener: TcpListener, relay: Arc<Relay>, extra: Option<
     }
 }
 
-async fn serve(stream: TcpStream, router: Router, relay: Arc<Relay>, place: Place) {
+async fn serve(stream: TcpStream, router: Router, relay: Arc<Relay>, permit: Permit) {
     // Acknowledgements are small and should not wait for company.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(place.clone());
+        request.extensions_mut().insert(permit.clone());
         router.clone().oneshot(request.map(Body::new))
     });
     let mut builder = http1::Builder::new();

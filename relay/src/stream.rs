@@ -1,22 +1,22 @@
 //! One client: a socket of either contract, or one request.
 
-mod binary;
+mod connection;
+mod frames;
+mod ingest;
 mod intake;
 mod plain;
 mod reports;
 mod request;
 
-pub(crate) use binary::serve as serve_binary;
+pub(crate) use frames::serve as serve_frames;
 pub(crate) use plain::serve as serve_plain;
 pub(crate) use request::batch;
 
-use crate::trace::Resource;
 use atomwire_wire::limits;
+use connection::End;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use opentelemetry::trace::TraceFlags;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
@@ -41,13 +41,6 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a client may take to answer a goodbye, and to close the connection.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The session that updates come from.
-struct Origin {
-    session: Arc<str>,
-    /// Of the browser's spans.
-    resource: Resource,
-}
-
 /// A WebSocket, with bounded buffers and bounded patience.
 pub(crate) struct Socket(WebSocketStream<TokioIo<Upgraded>>);
 
@@ -66,22 +59,35 @@ impl Socket {
         Self(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await)
     }
 
-    /// The next message; an error says what was wrong with it, in words for the client.
-    async fn next(&mut self) -> Result<Message, (CloseCode, String)> {
-        match self.0.next().await {
-            Some(Ok(message)) => Ok(message),
-            Some(Err(Error::Capacity(error))) => {
-                let message = format!("{error}: the limit of a message is {} bytes", limits::FRAME_BYTES);
-                Err((CloseCode::Size, message))
+    /// The next message.
+    async fn next(&mut self) -> Result<Message, End> {
+        let error = match self.0.next().await {
+            Some(Ok(message)) => return Ok(message),
+            Some(Err(error)) => error,
+            None => return Err(End::Closed),
+        };
+        let (code, message) = match error {
+            Error::Capacity(error) => {
+                (CloseCode::Size, format!("{error}: the limit of a message is {} bytes", limits::FRAME_BYTES))
             }
-            Some(Err(error @ Error::Utf8(_))) => Err((CloseCode::Invalid, error.to_string())),
-            Some(Err(error)) => Err((CloseCode::Protocol, error.to_string())),
-            None => Err((CloseCode::Normal, String::new())),
-        }
+            Error::Utf8(_) => (CloseCode::Invalid, error.to_string()),
+            _ => (CloseCode::Protocol, error.to_string()),
+        };
+        Err(End::Broken(code, message))
     }
 
-    async fn send(&mut self, message: Message) -> Result<(), Gone> {
-        match timeout(WRITE_TIMEOUT, self.0.send(message)).await {
+    /// Sends all of `messages`, together.
+    async fn send(&mut self, messages: Vec<Message>) -> Result<(), Gone> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let send = async {
+            for message in messages {
+                self.0.feed(message).await?;
+            }
+            self.0.flush().await
+        };
+        match timeout(WRITE_TIMEOUT, send).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(Gone),
         }
@@ -108,15 +114,4 @@ impl Socket {
         // Whoever is gone, or says nothing, is not waited for.
         let _ = timeout(GOODBYE_TIMEOUT, goodbye).await;
     }
-}
-
-/// A span id of the relay's own.
-fn span_id() -> [u8; 8] {
-    // W3C forbids zero.
-    fastrand::u64(1..).to_be_bytes()
-}
-
-/// The flags of a trace's next context: its own random bit, and the decision.
-fn flags(random: TraceFlags, sampled: bool) -> TraceFlags {
-    (random & crate::trace::context::RANDOM).with_sampled(sampled)
 }

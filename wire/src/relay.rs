@@ -13,7 +13,7 @@ mod accept;
 mod ledger;
 mod shape;
 
-pub use accept::{Accepted, Refusal, RejectedRange, Update, check_value};
+pub use accept::{Accepted, RejectedRange, Rejection, Update, check_value};
 pub use ledger::Ledger;
 
 use crate::clock::Offset;

@@ -3,10 +3,11 @@
 use super::consumers::Lag;
 use super::ring::Position;
 use crate::config::Acknowledge;
+use atomwire_wire::limits;
 
 /// Room in the window for what required consumers are not done with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Room {
+pub(super) enum Room {
     /// Clients get credit.
     Plenty,
     /// Less than a half: clients use up the credit that they have.
@@ -18,14 +19,24 @@ pub(crate) enum Room {
 /// What required consumers let clients do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Flow {
-    pub(crate) room: Room,
+    pub(super) room: Room,
     /// What was published before this position is settled.
     pub(crate) settled: u64,
 }
 
 impl Flow {
+    /// What a client may have beyond what is settled, unless it has more already.
+    pub(crate) fn credit(self) -> u32 {
+        if self.room == Room::Plenty { limits::CREDIT } else { 0 }
+    }
+
+    /// Whether anything may be read from clients.
+    pub(crate) fn has_room(self) -> bool {
+        self.room != Room::None
+    }
+
     /// While nobody has confirmed anything.
-    pub(super) fn start(acknowledge: Acknowledge) -> Self {
+    pub(crate) fn start(acknowledge: Acknowledge) -> Self {
         let settled = match acknowledge {
             Acknowledge::Taken => u64::MAX,
             Acknowledge::Delivered => 0,

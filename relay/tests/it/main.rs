@@ -9,6 +9,7 @@ mod operations;
 mod plain_contract;
 mod readers;
 mod requests;
+mod required_consumers;
 mod sessions;
 mod settings;
 mod shutdown;

@@ -47,10 +47,12 @@ async fn nothing_of_theirs_is_overwritten() {
     for _ in 0..200 {
         session.write("n", &large());
     }
-    // The window holds some twenty of them.
-    session.until(|stats| stats.acknowledged > 10).await;
-    let reader = read(&relay, 200);
-    session.settled().await;
+    // The window holds some twenty of them, and waits.
+    let reader = async {
+        relay.says(r#""room":"no""#).await;
+        read(&relay, 200)
+    };
+    let ((), reader) = tokio::join!(session.settled(), reader);
     let messages = reader.join().unwrap();
     assert!(messages.iter().map(Message::seq).eq(0..200));
     assert!(relay.peak_memory() < 40 << 20, "{}", relay.peak_memory());
@@ -279,7 +281,8 @@ async fn who_is_not_done_at_the_end_is_named() {
     let log = relay.log();
     for (consumer, messages) in [("rows", 2), ("audit", 3)] {
         let line = log.lines().find(|line| {
-            line.contains("not done with the last messages") && line.contains(&format!(r#""consumer":"{consumer}""#))
+            line.contains("not done with the last messages")
+                && line.contains(&format!(r#""consumer":"{consumer}""#))
         });
         let line: serde_json::Value = serde_json::from_str(line.expect(&log)).unwrap();
         assert_eq!(line["messages"], messages, "the relay's end among them");

@@ -29,9 +29,9 @@ pub struct Update {
     pub attributes: Vec<(String, String)>,
     /// The trace: the parent's, or derived.
     pub trace_id: [u8; 16],
-    /// The browser's span, derived.
-    pub span_id: [u8; 8],
-    /// The browser's span's parent.
+    /// The browser's span, derived; none of a client that makes its own.
+    pub span_id: Option<[u8; 8]>,
+    /// The browser's span's parent, or the client's own span.
     pub parent: Option<ParentContext>,
 }
 
@@ -129,9 +129,9 @@ impl Session {
                             self.limits.value_bytes,
                         ) {
                             Ok(update) => accepted.updates.push(update),
-                            Err(refusal) => {
-                                ledger.reject(seq, refusal.reason, refusal.field, refusal.limit as u64);
-                                RejectedRange::add(&mut accepted.rejected, seq, refusal.reason);
+                            Err(rejection) => {
+                                ledger.reject(seq, rejection.reason, rejection.field, rejection.limit as u64);
+                                RejectedRange::add(&mut accepted.rejected, seq, rejection.reason);
                             }
                         }
                     }
@@ -186,7 +186,7 @@ fn check_order(segments: &[(u64, u64, Segment)], mut next: u64, granted: u64) ->
 
 /// What is wrong with one update, and with it alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Rejection {
     /// The kind of fault.
     pub reason: RejectReason,
     /// The field that is wrong.
@@ -198,9 +198,9 @@ pub struct Refusal {
 /// Checks that `value` is JSON text of at most `limit` bytes which any reader on the bus can take.
 ///
 /// # Errors
-/// A [`Refusal`] that names the limit.
-pub fn check_value(value: &[u8], limit: usize) -> Result<(), Refusal> {
-    let refused = |reason, field, limit| Err(Refusal { reason, field, limit });
+/// A [`Rejection`] that names the limit.
+pub fn check_value(value: &[u8], limit: usize) -> Result<(), Rejection> {
+    let refused = |reason, field, limit| Err(Rejection { reason, field, limit });
     if value.len() > limit {
         return refused(RejectReason::TooLarge, "update.value", limit);
     }
@@ -220,13 +220,13 @@ fn read_update(
     keys: &[Option<Arc<str>>],
     ledger: &mut Ledger,
     value_bytes: usize,
-) -> Result<Update, Refusal> {
+) -> Result<Update, Rejection> {
     let key = if update.key.is_empty() {
         keys.get(update.key_index as usize).cloned().flatten()
     } else {
         fits_key(&update.key).then(|| update.key.as_str().into())
     };
-    let refused = |reason, field, limit| Err(Refusal { reason, field, limit });
+    let refused = |reason, field, limit| Err(Rejection { reason, field, limit });
     let Some(key) = key else { return refused(RejectReason::InvalidKey, "update.key", limits::KEY_BYTES) };
     let omitted = omitted(&update);
     let error = update.error.map(|error| (error.r#type, error.message));
@@ -257,16 +257,16 @@ fn read_update(
         error: error.map(|(kind, message)| (without_nul(&kind), without_nul(&message))),
         attributes: update.attributes.into_iter().map(|it| (it.key, it.value)).collect(),
         trace_id: parent.as_ref().map_or(ids.trace_id, |parent| parent.trace_id),
-        span_id: ids.span_id,
+        span_id: Some(ids.span_id),
         parent,
     })
 }
 
-fn read_parent(parent: proto::ParentContext) -> Result<ParentContext, Refusal> {
-    let refusal = |field, limit| Refusal { reason: RejectReason::InvalidContext, field, limit };
-    let trace_id = nonzero(&parent.trace_id).ok_or(refusal("update.parent.trace_id", 16))?;
-    let span_id = nonzero(&parent.span_id).ok_or(refusal("update.parent.span_id", 8))?;
-    let flags = u8::try_from(parent.flags).map_err(|_| refusal("update.parent.flags", 255))?;
+fn read_parent(parent: proto::ParentContext) -> Result<ParentContext, Rejection> {
+    let rejection = |field, limit| Rejection { reason: RejectReason::InvalidContext, field, limit };
+    let trace_id = nonzero(&parent.trace_id).ok_or(rejection("update.parent.trace_id", 16))?;
+    let span_id = nonzero(&parent.span_id).ok_or(rejection("update.parent.span_id", 8))?;
+    let flags = u8::try_from(parent.flags).map_err(|_| rejection("update.parent.flags", 255))?;
     Ok(ParentContext { trace_id, span_id, flags, local: parent.local, tracestate: parent.tracestate })
 }
 

@@ -94,7 +94,7 @@ fn check(seq: usize, update: &Update, write: &Write) {
     });
     assert_eq!(update.error, error);
     assert_eq!(update.parent, write.parent);
-    assert_eq!(update.span_id, ids.span_id);
+    assert_eq!(update.span_id, Some(ids.span_id));
     assert_eq!(update.trace_id, write.parent.as_ref().map_or(ids.trace_id, |parent| parent.trace_id));
 }
 

@@ -7,7 +7,7 @@ use atomwire_wire::proto::{Ack, ClientFrame, GoAway, GoAwayReason, Hello, Ping, 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use prost::Message as _;
-use prost::encoding::encode_varint;
+use prost::encoding::{WireType, encode_key, encode_varint};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -94,8 +94,18 @@ impl Raw {
 
     /// Asks and does not read the answers, until every buffer is full of them and the relay takes no more.
     pub(crate) async fn stall(&mut self) {
-        let ping = frame(Frame::Ping(Ping { client_time_us: u64::MAX }));
-        while timeout(Duration::from_millis(500), self.0.send(ping.clone().into())).await.is_ok() {}
+        // With a field of a later version, so that the buffers on the way to the relay are full soon after those on
+        // the way back.
+        let mut ping = Ping { client_time_us: u64::MAX }.encode_to_vec();
+        encode_key(15, WireType::LengthDelimited, &mut ping);
+        encode_varint(512, &mut ping);
+        ping.resize(ping.len() + 512, 0);
+        let mut frame = frame(Frame::Ping(Ping::default()))[..1].to_vec();
+        encode_varint(ping.len() as u64, &mut frame);
+        let message = Message::Binary([frame, ping].concat().into());
+        while let Ok(sent) = timeout(Duration::from_millis(500), self.0.send(message.clone())).await {
+            sent.expect("the relay has patience");
+        }
     }
 
     /// The next message; none when the connection has ended.
