@@ -23,6 +23,7 @@ from atomwire import (
     SessionStart,
     Update,
 )
+from atomwire._decode import RelayError, decode_head
 from atomwire._decode import decode as decode_frames
 
 TOPIC = b"atom-updates"
@@ -34,6 +35,7 @@ JSON = st.recursive(
     lambda children: st.lists(children) | st.dictionaries(st.text(), children),
     max_leaves=8,
 )
+HEAD = {"relay": RELAY, "from": 5, "next": 12, "missed": 3, "messages": 4}
 VALID = [
     update(),
     update(tracestate="a=b", error="TypeError", omitted="parts"),
@@ -262,6 +264,58 @@ def test_what_is_wrong_with_the_frames_is_named(frames: list[bytes], reason: str
     with pytest.raises(BadMessage) as raised:
         decode_frames(frames)
     assert str(raised.value) == reason
+
+
+def test_a_head_comes_apart() -> None:
+    head = decode_head(json.dumps(HEAD | {"later": "ignored"}).encode())
+    assert (head.relay_id, head.start, head.next, head.messages) == (RELAY, 5, 12, 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"relay": RELAY.upper()}, "relay: malformed"),
+        ({"from": None}, "from: not an integer from 0 to 9007199254740992"),
+        ({"next": 2**53 + 1}, "next: not an integer from 0 to 9007199254740992"),
+        ({"missed": -1}, "missed: not an integer from 0 to 9007199254740992"),
+        ({"messages": 5}, "head: more messages than positions from `from` to `next`"),
+        ({"missed": 4}, "head: more messages than positions from `from` to `next`"),
+        ({"next": 4, "missed": 0, "messages": 0}, "head: more messages than positions from `from` to `next`"),
+        ({"next": 5_000, "messages": 4_097}, "messages: more than 4096"),
+        ({"later": "x" * 4096}, "head: longer than 4096 bytes"),
+        ({"error": 1}, "error: not a string"),
+    ],
+)
+def test_what_is_wrong_with_a_head_is_named(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(BadMessage) as raised:
+        decode_head(json.dumps(HEAD | changes).encode())
+    assert str(raised.value) == reason
+
+
+def test_an_error_is_no_head() -> None:
+    with pytest.raises(RelayError, match="a newer connection"):
+        decode_head(b'{"error":"a newer connection reads for this consumer"}')
+
+
+def check_head(part: bytes) -> None:
+    with suppress(BadMessage, RelayError):
+        head = decode_head(part)
+        assert 0 <= head.start <= head.start + head.messages <= head.next <= 2**53
+
+
+@given(st.binary())
+def test_any_head(part: bytes) -> None:
+    check_head(part)
+
+
+@given(st.data())
+def test_any_change_to_a_valid_head(data: st.DataObject) -> None:
+    part = bytearray(json.dumps(HEAD).encode())
+    at = data.draw(st.integers(0, len(part) - 1))
+    part[at] = data.draw(st.integers(0, 255))
+    check_head(bytes(part))
+    member = data.draw(st.sampled_from([*sorted(HEAD), "error"]))
+    check_head(json.dumps(HEAD | {member: data.draw(JSON)}).encode())
 
 
 @given(st.lists(st.binary(), max_size=3))

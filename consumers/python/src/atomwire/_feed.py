@@ -32,7 +32,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """A relay answers, or (`vanished`) another one in its place, without its end message."""
+    """A relay answers, or (`vanished`) another one in its place: all the same to one that has ended."""
 
     relay_id: str
     vanished: bool = False
@@ -60,8 +60,6 @@ class Known:
     """The relay that it read last."""
     position: int = 0
     """Where to go on with that."""
-    ended: bool = False
-    """Whether that is known to be over."""
     is_first: bool = False
     """Whether it read no other one before: of it alone nobody can say since when its messages were owed."""
     topics: tuple[tuple[str, int], ...] = ()
@@ -75,7 +73,6 @@ class Feed:
         self._reader = reader
         self._topic = topic
         self._relay = known.relay_id
-        self._relay_ended = known.ended
         self._is_first = known.is_first
         self._position = known.position
         self._next = {(known.relay_id, topic): number for topic, number in known.topics}
@@ -103,10 +100,10 @@ class Feed:
             yield Position(answer.relay_id, answer.next, topics)
 
     def _switch(self, relay_id: str) -> Iterator[Relay]:
-        if self._relay is not None and not self._relay_ended:
+        if self._relay is not None:
             yield Relay(self._relay, vanished=True)
         self._is_first = self._relay is None
-        self._relay, self._relay_ended = relay_id, False
+        self._relay = relay_id
         yield Relay(relay_id)
 
     def _take(self, message: Message | Malformed) -> Iterator[Message | Gap]:
@@ -119,7 +116,6 @@ class Feed:
             for topic, end in message.topics.items():
                 if topic.startswith(self._topic) and topic != LEDGER_TOPIC:
                     yield from self._missing(topic, end, "relay_ended")
-            self._relay_ended = True
         # Also backwards: a repeat, or a topic that the relay forgot and counts anew.
         self._next[self._relay, message.topic] = message.relay_seq + 1
         yield message

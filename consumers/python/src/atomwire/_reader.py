@@ -171,7 +171,7 @@ class _Connection:
     def __init__(self, endpoint: str) -> None:
         self._context = zmq.Context()
         self.socket = self._context.socket(zmq.DEALER)
-        # libzmq drops the connection of a peer that exceeds it.
+        # libzmq gives up the connection to a peer that exceeds it: silence.
         self.socket.set(zmq.MAXMSGSIZE, MAX_ANSWER_BYTES)
         self.monitor: zmq.Socket[bytes] = self.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         self._handshakes = 0

@@ -84,14 +84,14 @@ class Store:
         relays, positions = tables.relays.c, tables.bus_positions.c
         with self.transaction() as transaction:
             newest = transaction.select(
-                sa.select(relays.relay_id, relays.position, relays.ended)
+                sa.select(relays.relay_id, relays.position)
                 .where(relays.consumer == self._consumer)
                 .order_by(relays.stored_at.desc(), relays.relay_id)
                 .limit(2)
             )
             if not newest:
                 return Known()
-            relay_id, position, ended = newest[0]
+            relay_id, position = newest[0]
             rows = transaction.select(
                 sa.select(positions.topic, positions.next_seq)
                 .where(positions.consumer == self._consumer, positions.relay_id == relay_id)
@@ -99,7 +99,7 @@ class Store:
                 .limit(MAX_POSITIONS)
             )
         topics = tuple((topic, number) for topic, number in rows)
-        return Known(relay_id, position, ended is not None, len(newest) == 1, topics)
+        return Known(relay_id, position, len(newest) == 1, topics)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
