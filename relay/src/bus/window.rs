@@ -23,8 +23,8 @@ const LEDGER_SHARE: usize = 8;
 /// What a note takes beside its own bytes.
 const NOTE_BYTES: usize = 96;
 
-/// Notes in an answer: each is a piece of its own.
-const NOTES_READ: usize = 1024;
+/// Bytes of notes in an answer: as many as of other messages.
+const NOTES_READ_BYTES: usize = 256 * 1024;
 
 /// The end of every payload, which begins with its `relay.seq`.
 const PAYLOAD_END: &[u8] = b"}}";
@@ -145,12 +145,19 @@ impl Notes {
     fn read(&self, from: u64, end: u64, wanted: bool) -> Answer {
         let place = |position| self.kept.partition_point(|(at, _)| *at < position);
         let (first, last) = (place(from), place(end));
-        let more = last - first > NOTES_READ;
-        let last = last.min(first + NOTES_READ);
-        let next = if more { self.kept[last].0 } else { end };
-        let notes = self.kept.range(first..last).map(|(_, note)| note.clone());
-        let missed = next - from - notes.len() as u64;
-        let pieces = if wanted { notes.collect() } else { Vec::new() };
+        let (mut next, mut bytes, mut pieces) = (end, 0, Vec::new());
+        for (at, note) in self.kept.range(first..last) {
+            bytes += note.len();
+            if bytes > NOTES_READ_BYTES && !pieces.is_empty() {
+                next = *at;
+                break;
+            }
+            pieces.push(note.clone());
+        }
+        let missed = next - from - pieces.len() as u64;
+        if !wanted {
+            pieces.clear();
+        }
         Answer { from, next, missed, messages: pieces.len() as u64, pieces }
     }
 }
@@ -299,22 +306,24 @@ mod tests {
 
     #[test]
     fn updates_do_not_push_the_ledger_out() {
-        let mut window = window(2 * WINDOW_BYTES);
+        let mut window = window(5 * WINDOW_BYTES);
         let flood = |window: &mut Window| {
-            for _ in 0..100 {
+            for _ in 0..150 {
                 window.publish(&"topic".into(), &vec![b'x'; 50_000]);
             }
         };
+        let note = [b'x'; 250];
         for _ in 0..1500 {
-            window.publish_note(b"note");
+            window.publish_note(&note);
         }
         flood(&mut window);
         assert!(window.ring.start().messages > 1500);
+        assert!(window.read(10, &wanted(&[LEDGER_TOPIC])).next < 1500, "they take more than one answer");
         let (missed, notes) = read(&mut window, &mut 10, &[LEDGER_TOPIC]);
         assert!(missed > 0);
-        assert!(notes.into_iter().eq((10..1500).map(|seq| (LEDGER_TOPIC.to_owned(), whole(b"note", seq)))));
+        assert!(notes.into_iter().eq((10..1500).map(|seq| (LEDGER_TOPIC.to_owned(), whole(&note, seq)))));
         // The ledger has a bound of its own.
-        for _ in 0..2 * WINDOW_BYTES / LEDGER_SHARE / 100 {
+        for _ in 0..5 * WINDOW_BYTES / LEDGER_SHARE / 100 {
             window.publish_note(b"note");
         }
         flood(&mut window);
