@@ -4,7 +4,7 @@ import type { Database } from '../lib/rows.ts';
 import type { Testimony } from '../pages/tab/witness.ts';
 import type { Generated } from './Generator.ts';
 import type { Log } from './Log.ts';
-import type { Options } from './run.ts';
+import type { Options } from './Options.ts';
 import type { PageAccount, Tabs } from './Tabs.ts';
 
 /** One session as the consumer's tables have it. */

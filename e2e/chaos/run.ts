@@ -10,6 +10,7 @@ import { until } from '../lib/until.ts';
 import { type Evidence, lossesIn, relaysIn, sessionsIn } from './evidence.ts';
 import { Generator } from './Generator.ts';
 import { Log, partOf } from './Log.ts';
+import type { Options } from './Options.ts';
 import { schedule, TABS } from './schedule.ts';
 import { Tabs } from './Tabs.ts';
 import { World } from './World.ts';
@@ -22,24 +23,6 @@ const WINDOW_BYTES = 4 * 1024 * 1024;
 
 /** Long enough for any backlog of a consumer, in milliseconds. */
 const SETTLED_WITHIN = 180_000;
-
-export interface Options {
-  seed: number;
-  updates: number;
-  faults: number;
-  sessions: number;
-  /** Updates a second. */
-  rate: number;
-  /** When the relay acknowledges an update. */
-  acknowledge: 'taken' | 'delivered';
-  /** The page that writes, and another one. */
-  site: string;
-  away: string;
-  /** Hears a line of text for each thing that happens. */
-  say: (line: string) => void;
-  /** Takes what ends a part, in case that the run does not. */
-  onEnd: (end: () => Promise<void>) => void;
-}
 
 /** A run from the first update to the books. */
 export async function run(context: BrowserContext, database: Database, options: Options): Promise<Evidence> {

@@ -241,12 +241,17 @@ impl Bus {
         });
     }
 
-    /// Bytes that the subscriber which is furthest behind does not have yet.
-    pub(crate) fn lag(&self) -> u64 {
+    /// Notes in the metrics how far everybody is behind.
+    pub(crate) fn measure(&self) {
+        let metrics = &self.0.metrics;
         let end = self.lock().ring.end().bytes;
-        let cursors = self.cursors();
-        let lags = cursors.iter().map(|cursor| end.saturating_sub(cursor.load(Ordering::Relaxed)));
-        lags.max().unwrap_or(0)
+        let lags =
+            self.cursors().iter().map(|cursor| end.saturating_sub(cursor.load(Ordering::Relaxed))).max();
+        metrics.bus_lag_bytes.set(lags.unwrap_or(0) as i64);
+        metrics.clear_consumer_lags();
+        for Lag { consumer, messages, bytes, .. } in self.consumers() {
+            metrics.set_consumer_lag(&consumer, messages, bytes);
+        }
     }
 
     /// Publishes the relay's last message, and waits until every subscriber has everything, and every consumer that is

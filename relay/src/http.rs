@@ -67,7 +67,7 @@ async fn ready(State(relay): State<Arc<Relay>>) -> (StatusCode, String) {
 }
 
 async fn metrics(State(relay): State<Arc<Relay>>) -> impl IntoResponse {
-    relay.metrics.set_lags(relay.bus.lag(), relay.bus.consumers());
+    relay.bus.measure();
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, content_type)], relay.metrics.text())
 }

@@ -1,7 +1,7 @@
 //! What the relay counts, and how `/metrics` shows it. Labels come from this program's own words, and the names of
 //! consumers, never from a client.
 
-use crate::bus::Lag;
+use crate::config::ConsumerName;
 use crate::losses::Losses;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -29,7 +29,7 @@ pub(crate) struct Metrics {
     pub(crate) sessions: Gauge,
     pub(crate) bus_subscribers: Gauge,
     pub(crate) bus_subscriptions: Gauge,
-    bus_lag_bytes: Gauge,
+    pub(crate) bus_lag_bytes: Gauge,
     consumer_lag: OfConsumers,
     consumer_lag_bytes: OfConsumers,
     pub(crate) bus_missed: Counter,
@@ -126,17 +126,17 @@ impl Metrics {
         self.spans_dropped.get_or_create(&[("reason", reason)]).clone()
     }
 
-    /// Notes how far the readers of the bus are.
-    pub(crate) fn set_lags(&self, subscribers: u64, consumers: Vec<Lag>) {
-        self.bus_lag_bytes.set(subscribers as i64);
-        // Who is gone has no lag.
+    /// Notes what a consumer is not done with yet.
+    pub(crate) fn set_consumer_lag(&self, consumer: &ConsumerName, messages: u64, bytes: u64) {
+        let label = [("consumer", consumer.to_string())];
+        self.consumer_lag.get_or_create(&label).set(messages as i64);
+        self.consumer_lag_bytes.get_or_create(&label).set(bytes as i64);
+    }
+
+    /// Forgets all consumers' lags: who is gone has none.
+    pub(crate) fn clear_consumer_lags(&self) {
         self.consumer_lag.clear();
         self.consumer_lag_bytes.clear();
-        for Lag { consumer, messages, bytes, .. } in consumers {
-            let label = [("consumer", consumer.to_string())];
-            self.consumer_lag.get_or_create(&label).set(messages as i64);
-            self.consumer_lag_bytes.get_or_create(&label).set(bytes as i64);
-        }
     }
 
     /// The `OpenMetrics` text that Prometheus reads.
