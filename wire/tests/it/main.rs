@@ -8,6 +8,7 @@ mod hostile;
 mod ids;
 mod purity;
 mod relay;
+mod resume;
 mod round_trip;
 mod simulation;
 mod storm;

@@ -1,6 +1,8 @@
 //! Both machines in a simulated world: pages that write, hide, close, die and are restored; two relays behind
 //! a load balancer that restart, drain and forget; a network that delays, stalls, cuts and swallows; requests
-//! that come late, twice or never; clocks that are set; a bus that drops; a consumer that keeps the books.
+//! that come late, twice or never; clocks that are set; on each bus a subscriber that may be overtaken, and a consumer
+//! that keeps the books, stands still and dies. Relays settle what the bus has taken or what the consumer has confirmed
+//! (`bus::Rules`), each in a third of the worlds.
 //!
 //! Everything follows from a script, and a script from its seed. Every event draws from a stream of its own,
 //! so that a script from which events were left out tells the same story otherwise.
@@ -16,6 +18,7 @@ mod browser;
 mod bus;
 mod life;
 mod link;
+mod readers;
 mod relay;
 pub(crate) mod rng;
 mod script;

@@ -1,5 +1,6 @@
 //! A page's shell: socket, timers and page life around the emitter.
 
+use super::bus::Rules;
 use super::link::{Link, State};
 use super::truth::{Made, Truth};
 use super::world::{NEVER, World};
@@ -198,6 +199,7 @@ impl World {
         let Some(page) = self.pages.iter().position(|page| page.connected == Some(at)) else { return };
         let now = self.client_now();
         let Page { emitter, session_no, offered, frame_bytes, .. } = &mut self.pages[page];
+        let (settled, clock) = (emitter.settled(), emitter.clock());
         let event = emitter.receive(&frame, now).unwrap();
         let truth = &mut self.sessions[*session_no];
         let ledger = self.links[&at].ledger;
@@ -211,21 +213,41 @@ impl World {
                 if truth.restored && it.next_seq > truth.kept {
                     self.summary.add("known beyond what was kept", 1);
                 }
+                self.links.get_mut(&at).unwrap().answer(it.next_seq, it.credit);
                 truth.heard(ledger.unwrap(), it.next_seq, &it.rejected, &mut self.summary);
                 times = it.times;
             }
             Some(server_frame::Frame::Ack(it)) => {
+                self.links.get_mut(&at).unwrap().answer(it.next_seq, it.credit);
                 truth.heard(ledger.unwrap(), it.next_seq, &it.rejected, &mut self.summary);
+                // It may answer no batch.
+                times = it.times.filter(|_| clock != emitter.clock());
             }
             Some(server_frame::Frame::Pong(it)) => times = it.times,
             _ => {}
         }
         truth.balance(emitter.stats());
-        let offset = emitter.clock();
+        let (offset, session_no) = (emitter.clock(), *session_no);
+        self.check_confirmed(session_no, ledger, settled..self.pages[page].emitter.settled());
         self.check_clock(self.links[&at].relay, times, offset);
         match event {
             Event::Continue => self.pump(page),
             Event::GoAway(_) => self.disconnect(page),
+        }
+    }
+}
+
+impl World {
+    /// What a client hears is settled is in the books, where that is what it means: whatever it is, or the row if it
+    /// was published.
+    fn check_confirmed(&self, session: usize, ledger: Option<u64>, settled: std::ops::Range<u64>) {
+        if self.rules != Rules::Delivered {
+            return;
+        }
+        for seq in settled {
+            let published = self.sessions[session].is_published_only(ledger, seq);
+            let known = if published { self.books.have(session, seq) } else { self.books.know(session, seq) };
+            assert!(known, "update {seq} is acknowledged and not in the books");
         }
     }
 }

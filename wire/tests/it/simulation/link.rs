@@ -18,6 +18,15 @@ pub(super) enum State {
     Cut,
 }
 
+/// What there is to know of a last request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Requested {
+    /// It is the last that anybody will hear of its page.
+    pub(super) for_good: bool,
+    /// The page did not know what this relay takes.
+    pub(super) ignorant: bool,
+}
+
 /// One connection: what is under way in both directions, and the relay's end of it.
 pub(super) struct Link {
     /// Whose session it carries.
@@ -28,13 +37,15 @@ pub(super) struct Link {
     pub(super) down: Way,
     /// Nothing arrives before this.
     pub(super) stalled_until: Micros,
+    /// The relay does not read before this, unless something changes.
+    pub(super) unread_until: Micros,
     pub(super) state: State,
-    /// A last request: it comes by a way of its own, and nobody waits for its answer.
-    pub(super) request: bool,
-    /// The page that made it did not know what this relay takes.
-    pub(super) ignorant: bool,
+    /// It is a last request's: it comes by a way of its own, and nobody waits for its answer.
+    pub(super) request: Option<Requested>,
     /// The relay's end, until it has noticed the end of the connection.
     pub(super) session: Option<Session>,
+    /// The last answer's number, and the bound that it set: neither goes back.
+    answered: (u64, u64),
     /// Which ledger answers, once one does.
     pub(super) ledger: Option<u64>,
     /// The client has said goodbye.
@@ -50,14 +61,22 @@ impl Link {
             up: Way::new(),
             down: Way::new(),
             stalled_until: 0,
+            unread_until: 0,
             state: State::Working,
-            request: false,
-            ignorant: false,
+            request: None,
             session: Some(Session::new(limits)),
+            answered: (0, 0),
             ledger: None,
             ended: false,
             limits,
         }
+    }
+
+    /// The relay has answered.
+    pub(super) fn answer(&mut self, next_seq: u64, credit: u32) {
+        let (settled, bound) =
+            std::mem::replace(&mut self.answered, (next_seq, next_seq + u64::from(credit)));
+        assert!(settled <= self.answered.0 && bound <= self.answered.1, "{:?}", self.answered);
     }
 
     /// A frame leaves, to arrive at `at`, or later: what was sent later does not arrive earlier.
@@ -71,6 +90,11 @@ impl Link {
         way.push_back((at, frame));
     }
 
+    /// The relay looks again at what it has left in here.
+    pub(super) fn wake(&mut self) {
+        self.unread_until = 0;
+    }
+
     pub(super) fn stall(&mut self, until: Micros) {
         self.stalled_until = until;
         for (at, _) in self.up.iter_mut().chain(&mut self.down) {
@@ -80,8 +104,9 @@ impl Link {
 
     /// When something next arrives, and whether it is at the relay.
     pub(super) fn next(&self) -> Option<(Micros, bool)> {
-        let arrival = |way: &Way, up| way.front().map(|(due, _)| (*due, up));
-        [arrival(&self.up, true), arrival(&self.down, false)].into_iter().flatten().min()
+        let arrival = |way: &Way| way.front().map(|(due, _)| *due);
+        let up = arrival(&self.up).map(|due| (due.max(self.unread_until), true));
+        [up, arrival(&self.down).map(|due| (due, false))].into_iter().flatten().min()
     }
 }
 

@@ -33,8 +33,14 @@ pub(super) enum What {
     Forget,
     /// The relay grants and takes other amounts from its next connection on.
     Limits,
-    /// The bus takes up to so many milliseconds for a batch.
-    BusDelay,
+    /// Who reads the bus takes up to so many milliseconds until the next look.
+    Pace,
+    /// The relay's consumer stands still.
+    ConsumerHalt,
+    /// It dies, with what it has not stored.
+    ConsumerKill,
+    /// Consumers go on where they were, or where their books stand.
+    ConsumerReturn,
     /// The page is hidden; without a connection it sends a request.
     Hide,
     /// The page goes into the back/forward cache.
@@ -56,12 +62,13 @@ pub(super) enum What {
 }
 
 use What::{
-    BusDelay, ClientClock, Crash, Cut, Drain, Forget, Freeze, Hide, Hurry, Journal, Kill, Leave, Limits,
-    Lose, Network, Outage, Pause, RelayClock, Return, Silence, Stall, Switch, Write,
+    ClientClock, ConsumerHalt, ConsumerKill, ConsumerReturn, Crash, Cut, Drain, Forget, Freeze, Hide, Hurry,
+    Journal, Kill, Leave, Limits, Lose, Network, Outage, Pace, Pause, RelayClock, Return, Silence, Stall,
+    Switch, Write,
 };
 
 /// Every kind, its name in a script, and how often it happens in a thousand.
-const KINDS: [(What, &str, u64); 23] = [
+const KINDS: [(What, &str, u64); 26] = [
     (Write, "write", 430),
     (Lose, "lose", 40),
     (Hurry, "hurry", 40),
@@ -75,7 +82,10 @@ const KINDS: [(What, &str, u64); 23] = [
     (Drain, "drain", 20),
     (Forget, "forget", 20),
     (Limits, "limits", 10),
-    (BusDelay, "bus-delay", 10),
+    (Pace, "pace", 10),
+    (ConsumerHalt, "consumer-halt", 20),
+    (ConsumerKill, "consumer-kill", 20),
+    (ConsumerReturn, "consumer-return", 50),
     (Hide, "hide", 30),
     (Freeze, "freeze", 30),
     (Return, "return", 60),
@@ -116,7 +126,7 @@ impl Script {
                 Lose => 1 + rng.below(5),
                 Stall | Outage => rng.pick(&[10, 1_000, 50_000]),
                 Network => rng.pick(&[0, 1, 40, 900]),
-                BusDelay => rng.pick(&[0, 1, 2_000]),
+                Pace => rng.pick(&[0, 20, 2_000]),
                 // More than any exchange takes, so that one which a jump falls into shows it.
                 ClientClock | RelayClock => rng.pick(&[600, 3_600, 86_400]),
                 _ => 0,

@@ -1,20 +1,44 @@
 //! Worlds that once found something, shortened: they are always visited first.
 
 /// A script, and what it is about.
-pub(super) const KNOWN: [(&str, &str); 14] = [
+pub(super) const KNOWN: [(&str, &str); 21] = [
     (
         "7; 178 write 40; 184 journal 0; 186 write 1; 194 journal 0",
         "a lost range that grew after it was written down is not the end of the journal",
     ),
     (
-        "4; 16 write 1; 28 journal 0; 41 pause 15196; 42 write 1; 43 pause 40795; 44 kill 0",
-        "the relay knows more of a restored session than was kept, and the goodbye says so",
+        "2; 2 write 1; 4 journal 0; 28 lose 1; 29 pause 9289; 36 kill 0",
+        "the relay knows more of a restored session than was kept, and takes its goodbye",
     ),
     (
         "1; 175 pause 1; 178 write 5; 187 pause 65165; 188 leave 0",
         "a last request repeats what the socket brought, and nothing is accepted twice",
     ),
-    ("7; 178 write 10", "an acknowledgement waits for the bus"),
+    ("4; 42 write 1", "an acknowledgement waits for the consumer that is required"),
+    ("4; 16 write 1; 41 pause 15196; 43 pause 10198", "a consumer confirms what it has stored, and no more"),
+    (
+        "4; 140 write 1; 158 freeze 0; 171 pause 21259",
+        "a refusal that is not settled outlives its connection",
+    ),
+    (
+        "4; 2 consumer-kill 0; 10 write 1; 13 pause 5161; 14 write 3; 17 pause 459688; 20 write 1; 22 write 1; \
+         23 pause 274581; 26 limits 0; 34 kill 0; 42 write 5",
+        "credit that was granted is not taken back",
+    ),
+    (
+        "3; 52 write 40; 62 consumer-kill 0; 65 pause 1007; 66 write 3; 67 pause 752797; 68 write 1; \
+         91 pause 1452; 92 write 3",
+        "credit that was withheld is given, though nothing is settled",
+    ),
+    (
+        "9; 15 pause 1; 16 kill 0; 40 consumer-halt 0; 93 pause 2636; 94 write 40; 95 pause 6006392; 96 freeze 0",
+        "a last request has credit when a stream has none",
+    ),
+    ("4; 66 crash 0; 68 kill 0; 102 write 20", "a batch waits for the room that it takes"),
+    (
+        "4; 142 consumer-kill 0; 148 write 1; 149 pause 5625; 160 drain 0",
+        "a relay that drains names what its consumer lacks",
+    ),
     ("1; 13 pause 1; 14 write 1; 18 hurry 0; 22 write 5", "drop_oldest keeps what is in flight"),
     (
         "12; 18 leave 0; 19 pause 1; 20 write 1; 42 write 1; 45 pause 51464; 46 cut 0; 48 write 2",
@@ -26,8 +50,8 @@ pub(super) const KNOWN: [(&str, &str); 14] = [
         "the next welcome repeats a refusal that was not heard",
     ),
     (
-        "24; 145 pause 1; 146 switch 0; 150 cut 0; 152 write 1; 153 pause 2911166; 168 drain 0; \
-         173 pause 523601; 174 switch 0",
+        "24; 23 pause 1; 24 silence 0; 64 switch 0; 68 crash 0; 169 pause 53001995; 189 pause 15223106; \
+         190 write 1; 192 write 1; 193 pause 220279; 194 freeze 0; 205 pause 115104; 206 switch 0",
         "a ledger whose client was with another relay goes on from there",
     ),
     (

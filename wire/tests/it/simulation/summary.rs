@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 /// What must have happened in some world.
-const EVERYTHING: [&str; 33] = [
+const EVERYTHING: [&str; 42] = [
     "acknowledged",
     "refused",
     "too large for this relay",
@@ -13,7 +13,16 @@ const EVERYTHING: [&str; 33] = [
     "oldest dropped",
     "duplicates",
     "repeats",
-    "lost with a relay",
+    "missed for good",
+    "consumers overtaken",
+    "subscribers overtaken",
+    "consumers halted",
+    "consumers killed",
+    "withheld credit",
+    "left in the link",
+    "settled after its connection",
+    "drains with somebody behind",
+    "crashes before a confirmation",
     "connections",
     "refused connections",
     "pings",

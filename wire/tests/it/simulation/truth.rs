@@ -12,7 +12,6 @@ use std::collections::{BTreeSet, VecDeque};
 /// How a ledger's dealings with an update ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    OnTheBus,
     Published,
     Refused,
 }
@@ -32,17 +31,17 @@ pub(super) struct Fate {
     settled: bool,
     /// What each ledger that accepted it did with it. Ledgers are forgotten, so there may be several.
     verdicts: Vec<(u64, Verdict)>,
-    went_down: WentDown,
+    missed: Missed,
 }
 
-/// What became of an update at a relay that died.
+/// Whether what a relay had to say of an update was missed: the relay ended before, or the bus overtook the consumer.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum WentDown {
+pub(super) enum Missed {
     #[default]
     No,
-    /// It was there, and not settled.
+    /// It was not settled, and comes again while there is somebody to send it.
     Open,
-    /// It was settled, and what the relay had to say of it went down as well.
+    /// It was settled.
     Settled,
 }
 
@@ -64,8 +63,8 @@ pub(super) struct Truth {
     pub(super) kept: u64,
     /// The page went without a word, or its last word may not have arrived.
     pub(super) gone: bool,
-    /// The message that this session is over went down with a relay.
-    pub(super) end_died: bool,
+    /// The message that this session is over was missed.
+    pub(super) end_missed: bool,
 }
 
 /// An update as the app makes it.
@@ -88,7 +87,7 @@ impl Truth {
             restored: false,
             kept: 0,
             gone: false,
-            end_died: false,
+            end_missed: false,
         }
     }
 
@@ -311,34 +310,34 @@ impl Truth {
             if let Some(update) = update {
                 assert_eq!((&*update.key, update.value.as_deref()), (&*fate.key, value.map(str::as_bytes)));
             }
-            fate.verdicts.push((ledger, if good { Verdict::OnTheBus } else { Verdict::Refused }));
+            fate.verdicts.push((ledger, if good { Verdict::Published } else { Verdict::Refused }));
         }
         assert!(updates.next().is_none(), "updates come in the order of their numbers");
     }
 
-    /// The bus took or dropped an update.
-    pub(super) fn settled(&mut self, ledger: u64, seq: u64, verdict: Verdict) {
-        let of_ledger = self.fates[seq as usize].verdicts.iter_mut().find(|(by, _)| *by == ledger);
-        of_ledger.expect("accepted before it was published").1 = verdict;
+    /// Whether the ledger has published `seq`, and nobody else has a loss to tell of it.
+    pub(super) fn is_published_only(&self, ledger: Option<u64>, seq: u64) -> bool {
+        let fate = self.fate(seq);
+        fate.lost.is_none()
+            && fate.verdicts.iter().any(|(by, _)| Some(*by) == ledger)
+            && fate.verdicts.iter().all(|(_, verdict)| *verdict == Verdict::Published)
     }
 
-    /// A relay went down with what it had to say of these numbers.
-    pub(super) fn went_down(&mut self, first: u64, last: u64, how: WentDown) {
+    /// Nobody heard what a relay had to say of these numbers.
+    pub(super) fn missed(&mut self, first: u64, last: u64, how: Missed) {
         for fate in &mut self.fates[first as usize..=last as usize] {
-            fate.went_down = fate.went_down.max(how);
+            fate.missed = fate.missed.max(how);
         }
     }
 
     // The books.
 
-    /// Whether nobody else than a dead relay can tell of `seq`.
-    pub(super) fn died(&self, seq: u64) -> bool {
-        let fate = self.fate(seq);
-        // What was open comes again, while there is somebody to send it.
-        match fate.went_down {
-            WentDown::No => false,
-            WentDown::Open => self.gone,
-            WentDown::Settled => true,
+    /// Whether only a message that was missed tells of `seq`.
+    pub(super) fn is_missed(&self, seq: u64) -> bool {
+        match self.fate(seq).missed {
+            Missed::No => false,
+            Missed::Open => self.gone || self.end_missed,
+            Missed::Settled => true,
         }
     }
 
@@ -359,14 +358,10 @@ impl Truth {
             Place::Browser => fate.lost.is_some() || self.restored,
         };
         assert!(true_, "update {seq} is in the books as lost by the {place:?}: {fate:?}");
-        // Acknowledged is what the bus took, so that a row, or a relay's death, tells of it.
+        // Acknowledged is what the bus took, so that a row, or what was missed, tells of it.
         let published = fate.verdicts.iter().any(|(_, verdict)| *verdict == Verdict::Published);
         assert!(
-            !published
-                || fate.went_down == WentDown::Settled
-                || fate.lost.is_some()
-                || self.restored
-                || refused,
+            !published || fate.missed == Missed::Settled || fate.lost.is_some() || self.restored || refused,
             "{seq}: {fate:?}"
         );
     }

@@ -1,7 +1,8 @@
-//! The world: pages, two relays behind a load balancer, what is between them, and a consumer.
+//! The world: pages, two relays behind a load balancer, what is between them, and who reads their buses.
 
 use super::books::Books;
 use super::browser::Page;
+use super::bus::Rules;
 use super::link::{Link, Request, State};
 use super::relay::Relay;
 use super::rng::Rng;
@@ -21,6 +22,7 @@ pub(super) const NEVER: Micros = Micros::MAX;
 /// Streams of the seed that no event has.
 const SETUP: u64 = u64::MAX - 1;
 const REST: u64 = u64::MAX - 2;
+const ROOM: u64 = u64::MAX - 3;
 
 pub(super) struct World {
     seed: u64,
@@ -48,7 +50,15 @@ pub(super) struct World {
     pub(super) route: usize,
     /// Ledgers that there ever were.
     pub(super) ledgers: u64,
-    pub(super) bus_delay: Micros,
+    /// How long who reads a bus may take until the next look.
+    pub(super) pace: Micros,
+    pub(super) rules: Rules,
+    /// Messages that a relay's ring holds.
+    pub(super) room: u64,
+    /// Messages that there ever were.
+    pub(super) published: u64,
+    /// Those that went down with their relay.
+    pub(super) vanished: u64,
     /// When a relay's clock was last set.
     relay_set_at: Micros,
 
@@ -64,7 +74,7 @@ enum Turn {
     ToRelay(u64),
     ToBrowser(u64),
     Request(usize),
-    Relay(usize),
+    Readers(usize),
 }
 
 impl World {
@@ -81,6 +91,7 @@ impl World {
 
     fn new(seed: u64, tells: bool) -> Self {
         let mut rng = Rng::of(seed, SETUP);
+        let room = Rng::of(seed, ROOM).pick(&[16, 64, 1024]);
         let mut world = Self {
             seed,
             tells,
@@ -94,10 +105,14 @@ impl World {
             opened: 0,
             delay: rng.pick(&[0, 1, 40, 900]) * MILLISECOND,
             outage_until: 0,
-            relays: [Relay::new(), Relay::new()],
+            relays: [Relay::new(room), Relay::new(room)],
             route: 0,
             ledgers: 0,
-            bus_delay: rng.pick(&[0, 1, 2_000]) * MILLISECOND,
+            pace: rng.pick(&[0, 20, 2_000]) * MILLISECOND,
+            rules: rng.pick(&[Rules::Optional, Rules::Required, Rules::Delivered]),
+            room,
+            published: 0,
+            vanished: 0,
             relay_set_at: NOW,
             books: Books::default(),
             summary: Summary::default(),
@@ -141,7 +156,10 @@ impl World {
             }
             What::Forget => (0..2).for_each(|relay| self.forget(relay)),
             What::Limits => self.offer(route),
-            What::BusDelay => self.bus_delay = number * MILLISECOND,
+            What::Pace => self.pace = number * MILLISECOND,
+            What::ConsumerHalt => self.halt(route),
+            What::ConsumerKill => self.kill_consumer(route),
+            What::ConsumerReturn => (0..2).for_each(|relay| self.bring_consumer_back(relay)),
             What::Hide => self.hide(),
             What::Freeze => self.freeze(),
             What::Return => self.come_back(),
@@ -166,12 +184,15 @@ impl World {
     fn rest(&mut self) {
         self.rng = Rng::of(self.seed, REST);
         self.healthy = true;
+        (0..2).for_each(|relay| self.bring_consumer_back(relay));
         self.come_back();
         self.pages.iter_mut().for_each(Page::end);
         (0..self.pages.len()).for_each(|page| self.pump(page));
         self.tell("rest");
         for _ in 0..3_600 {
-            if self.pages.iter().all(|page| page.over) && self.requests.is_empty() {
+            let requested = !self.requests.is_empty()
+                || self.links.values().any(|it| it.request.is_some() && !it.up.is_empty());
+            if self.pages.iter().all(|page| page.over) && !requested {
                 return self.close();
             }
             // An acknowledgement that was held back for company goes out.
@@ -190,13 +211,15 @@ impl World {
             self.drain_and_forget(relay);
         }
         for (session, truth) in self.sessions.iter().enumerate() {
-            self.summary.add("lost with a relay", self.books.close(session, truth));
+            self.summary.add("missed for good", self.books.close(session, truth));
         }
+        self.books.balance(self.published, self.vanished);
     }
 
     fn drain_and_forget(&mut self, relay: usize) {
         self.links_of(relay).into_iter().for_each(|at| self.hang_up(at));
-        self.forget(relay);
+        // Nobody is overtaken by what is said last.
+        while self.consume(relay) && self.forget_one(relay) {}
         self.drain(relay);
     }
 
@@ -280,7 +303,7 @@ impl World {
                     let request = self.requests.swap_remove(at);
                     self.request_arrives(request);
                 }
-                Turn::Relay(relay) => self.relay_turn(relay),
+                Turn::Readers(relay) => self.readers_turn(relay),
             }
             self.notice_cuts();
         }
@@ -297,7 +320,7 @@ impl World {
             link.next().map(|(due, up)| (due, if up { Turn::ToRelay(*at) } else { Turn::ToBrowser(*at) }))
         });
         let requests = self.requests.iter().enumerate().map(|(at, it)| (it.due, Turn::Request(at)));
-        let relays = self.relays.iter().enumerate().map(|(at, it)| (it.next(), Turn::Relay(at)));
+        let relays = self.relays.iter().enumerate().map(|(at, it)| (it.next(), Turn::Readers(at)));
         pages.chain(links).chain(requests).chain(relays).min().filter(|(due, _)| *due != NEVER)
     }
 
