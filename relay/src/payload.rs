@@ -47,8 +47,7 @@ impl Payload<'_> {
                 Omitted::Value => "value",
                 Omitted::Parts => "parts",
             };
-            // Writing into a String cannot fail.
-            let _ = write!(rest, r#","omitted":"{omitted}""#);
+            rest.extend([r#","omitted":""#, omitted, r#"""#]);
         }
         rest.push_str(r#","traceparent":""#);
         context::write(&mut rest, self.trace_id, self.span_id, self.flags);
@@ -59,7 +58,9 @@ impl Payload<'_> {
         }
         // Never later than the update came, so that RFC 3339 can write it.
         let time = humantime::format_rfc3339_micros(UNIX_EPOCH + Duration::from_micros(self.time_us));
-        let _ = write!(rest, r#","session":"{}","seq":{},"time":"{time}""#, self.session, self.seq);
+        rest.extend([r#","session":""#, self.session, r#"","seq":"#]);
+        // Writing into a String cannot fail.
+        let _ = write!(rest, r#"{},"time":"{time}""#, self.seq);
         if let Some(error) = self.error {
             rest.push_str(r#","error":"#);
             push_json(&mut rest, error);
@@ -122,8 +123,16 @@ fn push_json(text: &mut String, value: &str) {
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let mut text = String::with_capacity(bytes.len() * 2);
+    push_hex(&mut text, bytes);
+    text
+}
+
+/// Appends lower-case hexadecimal.
+pub(crate) fn push_hex(text: &mut String, bytes: &[u8]) {
+    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
 }

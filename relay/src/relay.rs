@@ -38,7 +38,8 @@ impl Relay {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        self.tasks.spawn(self.cut.clone().run_until_cancelled_owned(task))
+        // In a box, or what waits beside it takes the task's size three times.
+        self.tasks.spawn(self.cut.clone().run_until_cancelled_owned(Box::pin(task)))
     }
 
     /// Whether `token` is the one that the operator asks for, if any is; compared in constant time.

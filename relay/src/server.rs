@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -29,6 +29,9 @@ const HEAD_BYTES: usize = 16 * 1024;
 
 /// When the system is out of file descriptors, accepting again at once only burns a core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a connection is served on.
+pub(crate) type Stream = Pin<Box<TimeoutStream<TcpStream>>>;
 
 /// Serves `listener` until `relay.draining` is cancelled.
 pub(crate) async fn run(listener: TcpListener, relay: Arc<Relay>, extra: Option<Router>) {
@@ -68,7 +71,7 @@ async fn serve(stream: TcpStream, router: Router, relay: Arc<Relay>, permit: Per
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_TIMEOUT));
-    let stream = TokioIo::new(Box::pin(stream));
+    let stream: TokioIo<Stream> = TokioIo::new(Box::pin(stream));
     let mut connection = pin!(builder.serve_connection(stream, service).with_upgrades());
     tokio::select! {
         // A client's broken HTTP is the client's matter.

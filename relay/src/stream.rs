@@ -7,6 +7,7 @@ mod intake;
 mod plain;
 mod reports;
 mod request;
+mod transport;
 
 pub(crate) use frames::serve as serve_frames;
 pub(crate) use plain::serve as serve_plain;
@@ -16,7 +17,6 @@ use atomwire_wire::limits;
 use connection::End;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
@@ -25,9 +25,11 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
+use transport::Transport;
 
-/// tungstenite's own defaults take 131 KB for each idle connection; these take 6.
-const READ_BUFFER: usize = 4096;
+/// tungstenite's own default takes 131 KB for each connection, and it never gives back what it has: it reads pieces of
+/// this size, which cost no call into the system, out of larger ones (`transport.rs`).
+const READ_BUFFER: usize = 512;
 /// Written through: answers are small and few.
 const WRITE_BUFFER: usize = 0;
 /// A client that does not read its answers is cut off once this much waits for it. The largest answer is an
@@ -42,7 +44,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A WebSocket, with bounded buffers and bounded patience.
-pub(crate) struct Socket(WebSocketStream<TokioIo<Upgraded>>);
+pub(crate) struct Socket(WebSocketStream<Transport>);
 
 /// The other end is gone, or as good as gone.
 #[derive(Debug)]
@@ -56,7 +58,7 @@ impl Socket {
             .max_write_buffer_size(WRITE_BUFFER_MAX)
             .max_message_size(Some(limits::FRAME_BYTES))
             .max_frame_size(Some(limits::FRAME_BYTES));
-        Self(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await)
+        Self(WebSocketStream::from_raw_socket(Transport::new(upgraded), Role::Server, Some(config)).await)
     }
 
     /// The next message.

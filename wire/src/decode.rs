@@ -67,6 +67,11 @@ impl<'a> Fields<'a> {
     }
 
     fn varint(&mut self) -> u64 {
+        // Most are one byte long.
+        if let [byte @ 0..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return u64::from(*byte);
+        }
         let (mut value, mut shift) = (0, 0);
         while let [byte, rest @ ..] = self.rest {
             self.rest = rest;

@@ -76,14 +76,15 @@ pub(crate) async fn serve(relay: Arc<Relay>, mut socket: Socket, number: u64) {
     // Cancelled by whoever else wants the session, too.
     let leave = relay.draining.child_token();
     let arrival = Arrival::Socket { number, leave: leave.clone() };
-    let end = match open(&relay, &mut socket, arrival).await {
+    // What is soon over is in boxes: it takes no room while the connection lasts.
+    let end = match Box::pin(open(&relay, &mut socket, arrival)).await {
         Ok(intake) => {
             let frames = Frames { intake, answers: Vec::new() };
             connection::serve(&mut socket, frames, relay.bus.flow(), &leave).await
         }
         Err(end) => end,
     };
-    finish(&relay, &mut socket, end).await;
+    Box::pin(finish(&relay, &mut socket, end)).await;
 }
 
 /// Takes the session that the client asks for, and welcomes it.

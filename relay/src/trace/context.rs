@@ -3,10 +3,10 @@
 //! OpenTelemetry's own propagator clears the random flag (0x02) on its way in and out, which level 2 of
 //! the recommendation wants kept; so the 55 characters are read and written here.
 
+use crate::payload::push_hex;
 use atomwire_wire::limits;
 use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
 use std::collections::HashSet;
-use std::fmt::Write as _;
 
 /// The random flag of level 2: the trace id's last seven bytes are random.
 pub(crate) const RANDOM: TraceFlags = TraceFlags::new(0x02);
@@ -76,9 +76,12 @@ fn state_key(member: &str) -> Option<&str> {
 
 /// Appends a `traceparent` of version 00.
 pub(crate) fn write(into: &mut String, trace_id: [u8; 16], span_id: [u8; 8], flags: TraceFlags) {
-    let (trace_id, span_id) = (u128::from_be_bytes(trace_id), u64::from_be_bytes(span_id));
-    // Writing into a String cannot fail.
-    let _ = write!(into, "00-{trace_id:032x}-{span_id:016x}-{:02x}", flags.to_u8());
+    into.push_str("00-");
+    push_hex(into, &trace_id);
+    into.push('-');
+    push_hex(into, &span_id);
+    into.push('-');
+    push_hex(into, &[flags.to_u8()]);
 }
 
 /// Lower-case hexadecimal only, as section 3.2 has it.
