@@ -110,8 +110,15 @@ async fn run<C: Codec>(
     let (mut heard, silence) = (Instant::now(), C::silence());
     // Never moved back but when it fires: messages are many, silences few.
     let mut timer = pin!(sleep_until(heard + silence));
+    // What came when there was no room for it.
+    let mut early = None;
     loop {
         let has_room = flow.borrow_and_update().has_room();
+        if has_room && let Some(first) = early.take() {
+            take(socket, codec, first)?;
+            socket.send(codec.publish()).await?;
+            continue;
+        }
         let due = if has_room { codec.due() } else { Some(heard + SIGN_OF_LIFE) };
         if let Some(due) = due.filter(|due| *due < timer.deadline()) {
             timer.as_mut().reset(due);
@@ -122,7 +129,12 @@ async fn run<C: Codec>(
             Ok(()) = flow.changed(), if !has_room || codec.waits() => {}
             first = socket.next(), if has_room => {
                 heard = Instant::now();
-                take(socket, codec, first)?;
+                // There was room when this began to wait, perhaps long ago.
+                if flow.borrow().has_room() {
+                    take(socket, codec, first)?;
+                } else {
+                    early = Some(first);
+                }
             }
             () = &mut timer => {
                 let now = Instant::now();

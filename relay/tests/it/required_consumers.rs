@@ -129,6 +129,43 @@ async fn clients_are_not_read_while_there_is_no_room() {
 }
 
 #[tokio::test]
+async fn however_many_there_are() {
+    let relay = small().start().await;
+    let mut others = Vec::new();
+    for id in 2..42 {
+        // Read, and waited for, while there is room.
+        let (mut other, _) = Raw::welcomed(&relay, id).await;
+        other.ping().await;
+        others.push(other);
+    }
+    let (mut raw, _) = Raw::welcomed(&relay, 1).await;
+    let all = async {
+        for seq in 0..1_000 {
+            raw.send(with_value(seq)).await;
+        }
+    };
+    tokio::select! {
+        () = all => panic!("they were read"),
+        () = relay.says(r#""room":"no""#) => {}
+    }
+    let published = relay.metric("updates_published_total").await;
+    for other in &mut others {
+        other.send(with_value(0)).await;
+    }
+    // Each hears that the relay is there, and does not read.
+    for other in &mut others {
+        assert_eq!(other.acknowledgement().await.next_seq, 0);
+    }
+    assert_eq!(relay.metric("updates_published_total").await, published);
+    let reader = read(&relay, published as usize + others.len());
+    for other in &mut others {
+        while other.acknowledgement().await.next_seq == 0 {}
+    }
+    drop(raw);
+    reader.join().unwrap();
+}
+
+#[tokio::test]
 async fn who_waits_for_room_hears_a_sign_of_life() {
     let relay = small().start().await;
     let (mut raw, _) = Raw::welcomed(&relay, 1).await;
