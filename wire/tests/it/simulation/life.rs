@@ -87,10 +87,8 @@ impl World {
         for batch in &batches {
             truth.sent(batch, page.frame_bytes, &mut self.summary);
         }
-        if for_good {
-            let end = batches.iter().map(end).max().unwrap_or(page.emitter.settled());
-            truth.left(end, page.frame_bytes, page.emitter.stats());
-        }
+        let end = batches.iter().map(end).max().unwrap_or(page.emitter.settled());
+        truth.left(end, page.frame_bytes, for_good, page.emitter.stats());
         truth.balance(page.emitter.stats());
         let (session_no, offered) = (page.session_no, page.offered);
         let late = self.rng.percent(20);

@@ -1,7 +1,7 @@
 //! Worlds that once found something, shortened: they are always visited first.
 
 /// A script, and what it is about.
-pub(super) const KNOWN: [(&str, &str); 21] = [
+pub(super) const KNOWN: [(&str, &str); 22] = [
     (
         "7; 178 write 40; 184 journal 0; 186 write 1; 194 journal 0",
         "a lost range that grew after it was written down is not the end of the journal",
@@ -63,6 +63,10 @@ pub(super) const KNOWN: [(&str, &str); 21] = [
         "the journal keeps its place when drop_oldest takes what was written down",
     ),
     ("29; 188 write 1; 192 journal 0; 194 kill 0", "what was kept twice is restored once"),
+    (
+        "187007; 19 pause 842694; 30 cut 0; 34 write 40; 38 freeze 0",
+        "what is too large is given up in a last request that has no room to say so",
+    ),
     ("1; 152 write 1; 188 leave 0", "a last request says goodbye after everything that was made"),
     ("7; 178 write 2", "keys are introduced again on every connection"),
 ];

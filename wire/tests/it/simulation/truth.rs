@@ -171,16 +171,22 @@ impl Truth {
         }
     }
 
-    /// The page goes for good: what was not in its last request, which ended at `end`, is lost. What no frame
-    /// of `frame_bytes` holds may have been given up while the request was made.
-    pub(super) fn left(&mut self, end: u64, frame_bytes: usize, stats: Stats) {
+    /// A last request was made, which ended at `end`: what came next, and no frame of `frame_bytes` holds, may have
+    /// been given up, though no range of it was told. With `for_good` the rest is lost.
+    pub(super) fn left(&mut self, end: u64, frame_bytes: usize, for_good: bool, stats: Stats) {
         let too_large = LostReason::TooLarge as usize - 1;
-        let rest = self.pending.partition_point(|seq| *seq < end);
-        for seq in self.pending.split_off(rest) {
-            let large = self.fate(seq).len > frame_bytes / 2;
-            let given_up = large && self.stats.lost[too_large] < stats.lost[too_large];
+        let next = self.pending.partition_point(|seq| *seq < end);
+        while self.stats.lost[too_large] < stats.lost[too_large] {
+            let seq = self.pending.remove(next).expect("what is given up was pending");
+            assert!(self.fate(seq).len > frame_bytes / 2, "update {seq} fits into a frame");
             self.stats.pending -= 1;
-            self.count_lost(seq, if given_up { LostReason::TooLarge } else { LostReason::PageClosed });
+            self.count_lost(seq, LostReason::TooLarge);
+        }
+        if for_good {
+            for seq in self.pending.split_off(next) {
+                self.stats.pending -= 1;
+                self.count_lost(seq, LostReason::PageClosed);
+            }
         }
     }
 
