@@ -8,9 +8,10 @@ import zmq
 socket = zmq.Context().socket(zmq.SUB)
 # What it does not read is the relay's matter.
 socket.set(zmq.RCVHWM, 100)
-socket.connect(sys.argv[1])
+endpoint, *rate = sys.argv[1:]
+socket.connect(endpoint)
 socket.subscribe("")
-pause = 1 / float(sys.argv[2]) if len(sys.argv) > 2 else 0
+pause = 1 / float(rate[0]) if rate else 0
 while True:
     socket.recv_multipart()
     time.sleep(pause)
