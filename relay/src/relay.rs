@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Open WebSocket connections. At about 20 KB each with its session, 2.5 GB.
+/// Open WebSocket connections. At about 8 KB each with its session, 1 GB.
 pub(crate) const CONNECTIONS: usize = 131_072;
 
 /// The relay, as a connection sees it.
