@@ -113,12 +113,12 @@ async fn run<C: Codec>(
     // What came when there was no room for it.
     let mut early = None;
     loop {
+        // Before what depends on it: what changes from here on is heard of.
         let has_room = flow.borrow_and_update().has_room();
         if has_room && let Some(first) = early.take() {
             take(socket, codec, first)?;
-            socket.send(codec.publish()).await?;
-            continue;
         }
+        socket.send(codec.publish()).await?;
         let due = if has_room { codec.due() } else { Some(heard + SIGN_OF_LIFE) };
         if let Some(due) = due.filter(|due| *due < timer.deadline()) {
             timer.as_mut().reset(due);
@@ -149,7 +149,6 @@ async fn run<C: Codec>(
                 timer.as_mut().reset(heard + silence);
             }
         }
-        socket.send(codec.publish()).await?;
     }
 }
 
