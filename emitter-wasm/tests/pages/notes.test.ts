@@ -5,6 +5,7 @@ import {
   books,
   connected,
   context,
+  countCalls,
   diagnostics,
   elsewhere,
   gate,
@@ -20,6 +21,7 @@ import {
   stats,
   values,
   write,
+  writeAnswered,
 } from './stage/stage.ts';
 
 /** A page that wrote these values while its relay was away, and is dead now. */
@@ -115,23 +117,17 @@ test('what a last request carries that is still under way is not lost either', a
 });
 
 test('a relay that answers is all that it takes: no note is written', async () => {
-  const page = await context.newPage();
-  await page.addInitScript(() => {
-    const { setItem } = Storage.prototype;
-    Object.assign(window, { notes: 0 });
-    Storage.prototype.setItem = function (...args) {
-      Object.assign(window, { notes: Reflect.get(window, 'notes') + 1 });
-      return setItem.apply(this, args);
-    };
-  });
-  await page.goto(address());
+  await context.clock.install();
+  const page = await open();
   await connected(page);
-  for (let value = 0; value < 20; value++) {
-    await write(page, value);
-    await expect.poll(() => values().length).toBe(value + 1);
-  }
-  await page.evaluate(() => window.app.emitter.flush());
-  expect(await page.evaluate(() => Reflect.get(window, 'notes'))).toBe(0);
+  const stored = await countCalls(page, 'Storage', 'setItem');
+  await writeAnswered(page, 20);
+  expect(await stored()).toBe(0);
+  relayAway();
+  gate.cut();
+  await write(page, 20);
+  await page.clock.runFor(1_000);
+  expect(await stored()).toBe(1);
 });
 
 test('a note goes when all is settled, and its page says goodbye itself', async () => {

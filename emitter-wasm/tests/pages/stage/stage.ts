@@ -144,6 +144,41 @@ export async function write(page: Page, ...values: unknown[]): Promise<void> {
   }, values);
 }
 
+/**
+ * Writes that many values, each after the last one is settled. The page's clock, which is installed, goes on when it
+ * is told to: however slow the machine, the relay answers in time.
+ */
+export async function writeAnswered(page: Page, count: number): Promise<void> {
+  await page.clock.pauseAt(Date.now() + 1_000);
+  for (let value = 0; value < count; value++) {
+    await write(page, value);
+    await page.clock.runFor(200);
+    await expect.poll(async () => (await stats(page)).acknowledged).toBe(value + 1);
+    await page.clock.runFor(200);
+  }
+}
+
+/** Asks how often the page has called this method since. */
+export async function countCalls(
+  page: Page,
+  type: 'Storage' | 'IDBObjectStore',
+  method: string,
+): Promise<() => Promise<number>> {
+  await page.evaluate(
+    ([type, method]) => {
+      const { prototype } = Reflect.get(window, type);
+      const original = prototype[method];
+      Object.assign(window, { calls: 0 });
+      prototype[method] = function (...args: unknown[]) {
+        Object.assign(window, { calls: Reflect.get(window, 'calls') + 1 });
+        return original.apply(this, args);
+      };
+    },
+    [type, method] as const,
+  );
+  return () => page.evaluate(() => Reflect.get(window, 'calls'));
+}
+
 /** Nobody reaches the relay, neither by a stream nor by a last request. */
 export function relayAway(away = true): void {
   gate.streams = gate.requests = !away;
