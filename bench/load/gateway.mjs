@@ -19,7 +19,7 @@ import { Publisher } from 'zeromq';
 
 const TOPIC = 'atom-updates';
 const SENDING = {
-  'messaging.system': 'zeromq',
+  'messaging.system.name': 'zeromq',
   'messaging.operation.name': 'send',
   'messaging.operation.type': 'send',
   'messaging.destination.name': TOPIC,

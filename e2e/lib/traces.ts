@@ -87,7 +87,7 @@ export function expectPath(spans: Span[], root: Span, service: string): void {
     attributes: { 'atomwire.key': key, 'atomwire.session.id': session, 'atomwire.seq': seq },
   });
   const producer = only(spans, { parent: server.id });
-  const destination = { 'messaging.system': 'zeromq', 'messaging.destination.name': 'atom-updates' };
+  const destination = { 'messaging.system.name': 'zeromq', 'messaging.destination.name': 'atom-updates' };
   expect(producer).toMatchObject({
     name: 'send atom-updates',
     kind: 'producer',

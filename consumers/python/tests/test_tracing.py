@@ -38,7 +38,7 @@ def test_the_span_is_the_child_of_the_message(spans: InMemorySpanExporter) -> No
     assert ended.parent.is_remote
     assert ended.context.trace_state.to_header() == "vendor=1"
     assert ended.attributes == {
-        "messaging.system": "zeromq",
+        "messaging.system.name": "zeromq",
         "messaging.destination.name": "atom-updates",
         "messaging.operation.name": "process",
         "messaging.operation.type": "process",
@@ -47,7 +47,7 @@ def test_the_span_is_the_child_of_the_message(spans: InMemorySpanExporter) -> No
         "atomwire.seq": 7,
     }
     assert ended.instrumentation_scope is not None
-    assert ended.instrumentation_scope.schema_url == "https://opentelemetry.io/schemas/1.44.0"
+    assert ended.instrumentation_scope.schema_url == "https://opentelemetry.io/schemas/1.45.0"
     assert ended.status.status_code is trace.StatusCode.UNSET
     assert not ended.events
 

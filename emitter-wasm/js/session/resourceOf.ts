@@ -2,7 +2,7 @@ import type { EmitterOptions } from '../EmitterOptions.js';
 import { version } from './version.js';
 
 /**
- * The OpenTelemetry resource of this page (semantic conventions 1.44), as the module takes it: keys and
+ * The OpenTelemetry resource of this page (semantic conventions 1.45), as the module takes it: keys and
  * values alternate, with a NUL after each.
  */
 export function resourceOf({ service, resource }: EmitterOptions): string {

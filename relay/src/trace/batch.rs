@@ -7,7 +7,7 @@ use crate::losses::{Losses, Range};
 use bytes::Bytes;
 use std::collections::HashMap;
 
-const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
+const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.45.0";
 
 /// Field `resource_spans` of `ExportTraceServiceRequest`.
 const RESOURCE_SPANS: u8 = len(1);

@@ -1,5 +1,5 @@
 //! Records become OTLP spans, as bytes: "Shape of a trace" in ARCHITECTURE.md. Attribute names are those of the
-//! OpenTelemetry semantic conventions v1.44; `atomwire.*` are the project's own.
+//! OpenTelemetry semantic conventions v1.45; `atomwire.*` are the project's own.
 
 use super::protobuf::{field_len, fixed64, len, put, put_fixed64, put_head, put_message, put_varint, varint};
 use super::{BrowserSpan, Instance, Record, context};
@@ -72,7 +72,7 @@ impl Templates {
         let template = instance.topic.of("{key}");
         let mut producer = Vec::new();
         put_name(&mut producer, &format!("send {template}"), SpanKind::Producer);
-        text(&mut producer, "messaging.system", "zeromq");
+        text(&mut producer, "messaging.system.name", "zeromq");
         text(&mut producer, "messaging.operation.name", "send");
         text(&mut producer, "messaging.operation.type", "send");
         if !instance.topic.is_fixed() {

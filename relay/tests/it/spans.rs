@@ -100,7 +100,7 @@ async fn an_update_of_an_emitter_is_three_spans() {
     attributes(server, common);
     let topic = ("messaging.destination.name", "atom-updates");
     let operation = [("messaging.operation.name", "send"), ("messaging.operation.type", "send")];
-    attributes(producer, [("messaging.system", "zeromq"), topic, ("atomwire.relay.seq", "0")]);
+    attributes(producer, [("messaging.system.name", "zeromq"), topic, ("atomwire.relay.seq", "0")]);
     attributes(producer, operation);
     attributes(producer, [("messaging.message.id", &format!("{}/0", crate::support::session(1)))]);
     assert!(!producer.attributes.contains_key("messaging.destination.template"));

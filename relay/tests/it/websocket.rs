@@ -1,7 +1,8 @@
 //! RFC 6455 as any client may speak it: how a connection begins, and how it ends.
 
-use crate::support::{Raw, Relay, head, hello, within};
+use crate::support::{Raw, Relay, Subscriber, frame, head, hello, session, within};
 use atomwire_wire::proto::client_frame::Frame as ClientFrame;
+use atomwire_wire::proto::{Batch, Update};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -40,6 +41,46 @@ async fn a_handshake_that_is_wrong_is_refused() {
         assert_eq!(answer[9..12], status.to_string(), "{request}: {answer}");
         for line in says {
             assert!(answer.contains(&format!("\r\n{line}\r\n")), "{request}: {answer}");
+        }
+    }
+}
+
+/// A client's frame in one message, masked with zeros.
+fn message(it: ClientFrame) -> Vec<u8> {
+    let payload = frame(it);
+    let len = u16::try_from(payload.len()).unwrap();
+    let header = match len {
+        0..126 => vec![0x82, 0x80 | u8::try_from(len).unwrap()],
+        _ => [&[0x82, 0xfe][..], &len.to_be_bytes()].concat(),
+    };
+    [&header, &[0; 4][..], &payload].concat()
+}
+
+#[tokio::test]
+async fn however_the_bytes_arrive_they_are_the_same_frames() {
+    let relay = Relay::start().await;
+    let batch = |first_seq, len| {
+        let value = Some(format!("{:?}", "x".repeat(len)).into());
+        let updates = vec![Update { key: "cart".into(), value, ..Update::default() }];
+        message(ClientFrame::Batch(Batch { first_seq, updates, ..Batch::default() }))
+    };
+    let mut bus = Subscriber::connect(&relay, &["atom-updates"]).await;
+    for (id, piece) in (1..).zip([1, 7, 4_096, 8_191, 8_192, 8_193, usize::MAX]) {
+        let upgrade = format!("{UPGRADE}Sec-WebSocket-Protocol: atomwire.v1\r\n\r\n").into_bytes();
+        // Small ones, one that is larger than what is read at once, and one that ends just where that does.
+        let batches =
+            [0, 1, 20_000, 8_000, 2].into_iter().enumerate().map(|(seq, len)| batch(seq as u64, len));
+        let bytes: Vec<u8> =
+            [upgrade, message(ClientFrame::Hello(hello(id)))].into_iter().chain(batches).flatten().collect();
+        let mut stream = TcpStream::connect(relay.listen).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        for piece in bytes.chunks(piece) {
+            within("a send", stream.write_all(piece)).await.unwrap();
+        }
+        for seq in 0..5 {
+            let message = bus.next().await;
+            assert_eq!(message.json["session"], session(id), "in pieces of {piece}");
+            assert_eq!(message.seq(), seq, "in pieces of {piece}");
         }
     }
 }

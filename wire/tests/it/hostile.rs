@@ -340,10 +340,13 @@ fn what_is_wrong_with_one_update_costs_that_update_alone() {
 }
 
 #[test]
-fn brackets_in_strings_are_not_depth() {
-    let value = format!("{:?}", "[{\"".repeat(100));
-    let mut session = welcomed(Limits::default());
-    let updates = vec![proto::Update { value: Some(value.into()), ..update() }];
-    let frame = client(Frame::Batch(proto::Batch { updates, ..Default::default() }));
-    assert!(matches!(session.receive(&frame, NOW), Ok(Event::Batch(it)) if it.updates.len() == 1));
+fn many_brackets_are_not_depth() {
+    let (in_strings, beside) = (format!("{:?}", "[{\"".repeat(100)), format!("[{}[]]", "[],".repeat(100)));
+    for value in [in_strings, beside, "[".repeat(64) + &"]".repeat(64)] {
+        let mut session = welcomed(Limits::default());
+        let updates = vec![proto::Update { value: Some(value.clone().into()), ..update() }];
+        let frame = client(Frame::Batch(proto::Batch { updates, ..Default::default() }));
+        let event = session.receive(&frame, NOW);
+        assert!(matches!(event, Ok(Event::Batch(it)) if it.updates.len() == 1), "{value}");
+    }
 }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from atomwire._message import Update
 
 _tracer = trace.get_tracer(
-    "atomwire", version("atomwire"), schema_url="https://opentelemetry.io/schemas/1.44.0"
+    "atomwire", version("atomwire"), schema_url="https://opentelemetry.io/schemas/1.45.0"
 )
 # The contract's context is W3C's, whatever OTEL_PROPAGATORS says of this process's other carriers.
 _propagator = TraceContextTextMapPropagator()
@@ -25,7 +25,7 @@ _propagator = TraceContextTextMapPropagator()
 def process(update: Update) -> Iterator[trace.Span]:
     """Run the body in a CONSUMER span `process {topic}`, the child of the relay's PRODUCER span.
 
-    The span carries the messaging attributes of the semantic conventions v1.44. An exception that leaves the
+    The span carries the messaging attributes of the semantic conventions v1.45. An exception that leaves the
     body sets the span's status and `error.type`, and goes on. Its text stays off the span: a database's
     errors quote values, and values are data.
     """
@@ -45,7 +45,7 @@ def start_span(update: Update) -> trace.Span:
         context=_propagator.extract(update.carrier),
         kind=trace.SpanKind.CONSUMER,
         attributes={
-            "messaging.system": "zeromq",
+            "messaging.system.name": "zeromq",
             "messaging.destination.name": update.topic,
             "messaging.operation.name": "process",
             "messaging.operation.type": "process",
