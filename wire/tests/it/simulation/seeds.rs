@@ -1,7 +1,7 @@
 //! Worlds that once found something, shortened: they are always visited first.
 
 /// A script, and what it is about.
-pub(super) const KNOWN: [(&str, &str); 22] = [
+pub(super) const KNOWN: [(&str, &str); 23] = [
     (
         "7; 178 write 40; 184 journal 0; 186 write 1; 194 journal 0",
         "a lost range that grew after it was written down is not the end of the journal",
@@ -66,6 +66,11 @@ pub(super) const KNOWN: [(&str, &str); 22] = [
     (
         "187007; 19 pause 842694; 30 cut 0; 34 write 40; 38 freeze 0",
         "what is too large is given up in a last request that has no room to say so",
+    ),
+    (
+        "684045; 27 write 1; 47 journal 0; 53 write 5; 104 pause 134261; 105 switch 0; 109 freeze 0; 111 kill 0; \
+         113 consumer-kill 0; 114 pause 694824",
+        "a page's late last request settles what the next one restored from an older journal",
     ),
     ("1; 152 write 1; 188 leave 0", "a last request says goodbye after everything that was made"),
     ("7; 178 write 2", "keys are introduced again on every connection"),

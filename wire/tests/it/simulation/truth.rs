@@ -29,6 +29,8 @@ pub(super) struct Fate {
     sent: bool,
     /// An emitter heard that it is settled, or may have reported it lost.
     settled: bool,
+    /// An earlier page gave it up, and may have said so: it stays settled, whatever becomes of its row.
+    given_up: bool,
     /// What each ledger that accepted it did with it. Ledgers are forgotten, so there may be several.
     verdicts: Vec<(u64, Verdict)>,
     missed: Missed,
@@ -73,6 +75,14 @@ pub(super) struct Made<'a> {
     pub(super) value: Option<&'a str>,
     /// As the protocol has it: its size decides whether there is room.
     pub(super) encoded: &'a proto::Update,
+}
+
+impl Fate {
+    /// Its page is gone, and another speaks for it.
+    fn give_up(&mut self) {
+        self.given_up |= self.lost.is_some();
+        self.settled |= self.given_up;
+    }
 }
 
 impl Truth {
@@ -234,7 +244,7 @@ impl Truth {
                 self.stats.created += 1;
                 let fate = &mut self.fates[seq as usize];
                 // The earlier page may have given up, and reported, what it had written down.
-                fate.settled |= fate.lost.is_some();
+                fate.give_up();
                 fate.lost = if seq < first { Some(LostReason::PageClosed) } else { reason };
                 if let Some(reason) = fate.lost {
                     self.stats.lost[reason as usize - 1] += 1;
@@ -255,8 +265,7 @@ impl Truth {
         self.pending.clear();
         self.stats = Stats { created: end - settled, ..Stats::default() };
         for seq in settled..end {
-            let fate = &mut self.fates[seq as usize];
-            fate.settled |= fate.lost.is_some();
+            self.fates[seq as usize].give_up();
             self.count_lost(seq, reason);
         }
         self.ever_sent = 0;
@@ -325,6 +334,7 @@ impl Truth {
     pub(super) fn is_published_only(&self, ledger: Option<u64>, seq: u64) -> bool {
         let fate = self.fate(seq);
         fate.lost.is_none()
+            && !fate.given_up
             && fate.verdicts.iter().any(|(by, _)| Some(*by) == ledger)
             && fate.verdicts.iter().all(|(_, verdict)| *verdict == Verdict::Published)
     }
