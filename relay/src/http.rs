@@ -107,16 +107,15 @@ async fn upgrade(State(relay): State<Arc<Relay>>, mut request: Request) -> Respo
     let number = relay.sessions.arrive();
     Arc::clone(&relay).spawn(async move {
         let _permit = permit;
-        if let Ok(upgraded) = upgraded.await {
-            let metrics = Arc::clone(&relay.metrics);
-            metrics.connections.inc();
-            let socket = Socket::new(upgraded).await;
-            match contract {
-                Contract::Frames => stream::serve_frames(relay, socket, number).await,
-                Contract::Plain => stream::serve_plain(relay, socket).await,
-            }
-            metrics.connections.dec();
+        let Ok(upgraded) = upgraded.await else { return };
+        let metrics = Arc::clone(&relay.metrics);
+        metrics.connections.inc();
+        let mut socket = Socket::new(upgraded).await;
+        match contract {
+            Contract::Frames => stream::serve_frames(relay, &mut socket, number).await,
+            Contract::Plain => stream::serve_plain(relay, &mut socket).await,
         }
+        metrics.connections.dec();
     });
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     let headers = response.headers_mut();

@@ -17,6 +17,8 @@ use atomwire_wire::limits;
 use connection::End;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
+use std::future::poll_fn;
+use std::task::ready;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
@@ -83,12 +85,17 @@ impl Socket {
         if messages.is_empty() {
             return Ok(());
         }
-        let send = async {
-            for message in messages {
-                self.0.feed(message).await?;
+        let mut messages = messages.into_iter();
+        // Smaller than a future that has futures, and this one waits beside all else that a connection keeps.
+        let send = poll_fn(|context| {
+            loop {
+                ready!(self.0.poll_ready_unpin(context))?;
+                match messages.next() {
+                    Some(message) => self.0.start_send_unpin(message)?,
+                    None => return self.0.poll_flush_unpin(context),
+                }
             }
-            self.0.flush().await
-        };
+        });
         match timeout(WRITE_TIMEOUT, send).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(Gone),

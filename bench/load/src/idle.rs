@@ -17,7 +17,7 @@ pub(crate) struct Flags {
     #[command(flatten)]
     setup: Setup,
     /// Connections.
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = 10_000)]
     connections: usize,
 }
 

@@ -82,14 +82,14 @@ impl From<Gone> for End {
 }
 
 /// Serves `socket` by `codec`, as `flow` allows, until it ends or `leave` is cancelled; the answer is how. All that the
-/// client may still hear of is its goodbye.
+/// client may still hear of is its goodbye. In a box, for a future has a place for each name that a value goes by.
 pub(super) async fn serve<C: Codec>(
     socket: &mut Socket,
-    mut codec: C,
+    mut codec: Box<C>,
     flow: watch::Receiver<Flow>,
     leave: &CancellationToken,
 ) -> End {
-    let Err(end) = run(socket, &mut codec, flow, leave).await;
+    let Err(end) = run(socket, &mut *codec, flow, leave).await;
     let answers = codec.publish();
     // Before what takes its time when the client is gone: a newer connection may be waiting.
     drop(codec);
@@ -107,18 +107,20 @@ async fn run<C: Codec>(
     leave: &CancellationToken,
 ) -> Result<Infallible, End> {
     let mut leave = pin!(leave.cancelled());
-    let (mut heard, silence) = (Instant::now(), C::silence());
+    let mut heard = Instant::now();
     // Never moved back but when it fires: messages are many, silences few.
-    let mut timer = pin!(sleep_until(heard + silence));
+    let mut timer = pin!(sleep_until(heard + C::silence()));
     // What came when there was no room for it.
     let mut early = None;
+    let mut answers = Vec::new();
     loop {
         // Before what depends on it: what changes from here on is heard of.
         let has_room = flow.borrow_and_update().has_room();
         if has_room && let Some(first) = early.take() {
             take(socket, codec, first)?;
         }
-        socket.send(codec.publish()).await?;
+        answers.extend(codec.publish());
+        socket.send(std::mem::take(&mut answers)).await?;
         let due = if has_room { codec.due() } else { Some(heard + SIGN_OF_LIFE) };
         if let Some(due) = due.filter(|due| *due < timer.deadline()) {
             timer.as_mut().reset(due);
@@ -141,12 +143,12 @@ async fn run<C: Codec>(
                 if !has_room {
                     // Who is not read is not silent.
                     heard = now;
-                    socket.send(codec.sign_of_life().into_iter().collect()).await?;
-                } else if heard + silence <= now {
+                    answers.extend(codec.sign_of_life());
+                } else if heard + C::silence() <= now {
                     heard = now;
-                    socket.send(vec![codec.silent()?]).await?;
+                    answers.push(codec.silent()?);
                 }
-                timer.as_mut().reset(heard + silence);
+                timer.as_mut().reset(heard + C::silence());
             }
         }
     }

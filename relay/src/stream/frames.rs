@@ -72,29 +72,26 @@ impl Codec for Frames {
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(relay: Arc<Relay>, mut socket: Socket, number: u64) {
+pub(crate) async fn serve(relay: Arc<Relay>, socket: &mut Socket, number: u64) {
     // Cancelled by whoever else wants the session, too.
     let leave = relay.draining.child_token();
     let arrival = Arrival::Socket { number, leave: leave.clone() };
     // What is soon over is in boxes: it takes no room while the connection lasts.
-    let end = match Box::pin(open(&relay, &mut socket, arrival)).await {
-        Ok(intake) => {
-            let frames = Frames { intake, answers: Vec::new() };
-            connection::serve(&mut socket, frames, relay.bus.flow(), &leave).await
-        }
+    let end = match Box::pin(open(&relay, socket, arrival)).await {
+        Ok(frames) => connection::serve(socket, frames, relay.bus.flow(), &leave).await,
         Err(end) => end,
     };
-    Box::pin(finish(&relay, &mut socket, end)).await;
+    Box::pin(finish(&relay, socket, end)).await;
 }
 
 /// Takes the session that the client asks for, and welcomes it.
-async fn open(relay: &Arc<Relay>, socket: &mut Socket, arrival: Arrival) -> Result<Intake, End> {
+async fn open(relay: &Arc<Relay>, socket: &mut Socket, arrival: Arrival) -> Result<Box<Frames>, End> {
     let open = async {
         let hello = timeout(HELLO_TIMEOUT, hello(socket)).await;
         let hello = hello.map_err(|_| Refusal::from(Violation::Order("no hello within ten seconds")))??;
         let (intake, welcome) = Intake::open(Arc::clone(relay), &hello, arrival).await?;
         socket.send(vec![Message::Binary(welcome)]).await?;
-        Ok(intake)
+        Ok(Box::new(Frames { intake, answers: Vec::new() }))
     };
     relay.draining.run_until_cancelled(open).await.unwrap_or(Err(End::Draining))
 }

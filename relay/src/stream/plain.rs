@@ -135,12 +135,12 @@ impl Drop for Plain {
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(relay: Arc<Relay>, mut socket: Socket) {
+pub(crate) async fn serve(relay: Arc<Relay>, socket: &mut Socket) {
     let id = fastrand::u128(..).to_be_bytes();
     // Such a client says nothing of itself.
     let ingest = Ingest::new(Arc::clone(&relay), &id, &[], "websocket");
-    let plain = Plain { ingest, next_seq: 0, asked: false, answers: Vec::new() };
-    match connection::serve(&mut socket, plain, relay.bus.flow(), &relay.draining.child_token()).await {
+    let plain = Box::new(Plain { ingest, next_seq: 0, asked: false, answers: Vec::new() });
+    match connection::serve(socket, plain, relay.bus.flow(), &relay.draining.child_token()).await {
         End::Draining => socket.close(CloseCode::Away, "the relay is shutting down").await,
         End::Broken(code, reason) => {
             if code == CloseCode::Size {
