@@ -198,11 +198,11 @@ impl Reader<'_> {
     }
 
     async fn send(&mut self, answer: Answer) -> Result<(), Gone> {
-        let Answer { from, next, missed, messages, pieces } = answer;
+        let Answer { from, next, end, missed, messages, pieces } = answer;
         self.bus.0.metrics.bus_missed.inc_by(missed);
         let relay = &self.bus.0.relay_id;
         let head = format!(
-            r#"{{"relay":"{relay}","from":{from},"next":{next},"missed":{missed},"messages":{messages}}}"#
+            r#"{{"relay":"{relay}","from":{from},"next":{next},"end":{end},"missed":{missed},"messages":{messages}}}"#
         );
         self.connection.send(std::iter::once(alone(head.as_bytes())).chain(pieces)).await
     }

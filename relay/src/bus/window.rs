@@ -57,7 +57,9 @@ pub(super) struct Answer {
     pub(super) from: u64,
     /// …to which.
     pub(super) next: u64,
-    /// Messages between these that are gone.
+    /// The position behind the newest message there is.
+    pub(super) end: u64,
+    /// Messages between `from` and `next` that are gone.
     pub(super) missed: u64,
     /// Messages in `pieces`: those of the topics that are wanted.
     pub(super) messages: u64,
@@ -106,14 +108,15 @@ impl Window {
     /// What was published from a position on and is of a topic that is wanted, as much as is sent at once. Of what is
     /// gone, the ledger's messages may still be there.
     pub(super) fn read(&mut self, from: u64, wanted: &Subscriptions) -> Answer {
-        let start = self.ring.start().messages;
+        let (start, end) = (self.ring.start().messages, self.ring.end().messages);
         if from < start {
-            return self.notes.read(from, start, wanted.matches(LEDGER_TOPIC.as_bytes()));
+            let of_ledger = self.notes.read(from, start, wanted.matches(LEDGER_TOPIC.as_bytes()));
+            return Answer { end, ..of_ledger };
         }
         let mut cursor = self.ring.seek(from);
         let (mut chunks, from) = (Vec::new(), cursor.messages);
         self.ring.read(&mut cursor, &mut chunks);
-        let mut answer = Answer { from, next: cursor.messages, ..Answer::default() };
+        let mut answer = Answer { from, next: cursor.messages, end, ..Answer::default() };
         for chunk in &chunks {
             for (messages, piece) in of_interest(chunk, wanted) {
                 answer.messages += messages;
@@ -158,7 +161,7 @@ impl Notes {
         if !wanted {
             pieces.clear();
         }
-        Answer { from, next, missed, messages: pieces.len() as u64, pieces }
+        Answer { from, next, missed, messages: pieces.len() as u64, pieces, ..Answer::default() }
     }
 }
 

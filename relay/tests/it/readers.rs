@@ -38,7 +38,7 @@ async fn it_goes_on_where_it_was() {
     for from in [0, 40, 99] {
         let (head, read) = consumer.read(&relay.id, from, &["atom-updates"]);
         let expected = json!({
-            "relay": relay.id, "from": from, "next": 100, "missed": 0, "messages": 100 - from,
+            "relay": relay.id, "from": from, "next": 100, "end": 100, "missed": 0, "messages": 100 - from,
         });
         assert_eq!(head, expected);
         assert!(read.iter().all(|it| it.topic == "atom-updates"));
@@ -226,6 +226,7 @@ async fn who_was_overtaken_is_told_and_gets_the_ledger() {
         let (mut from, mut missed, mut read) = (0, 0, Vec::new());
         while from < 101 {
             let (head, messages) = consumer.read(&relay.id, from, &ALL);
+            assert_eq!(head["end"], 101);
             missed += head["missed"].as_u64().unwrap();
             from = head["next"].as_u64().unwrap();
             read.extend(messages);
