@@ -166,13 +166,13 @@ export async function countCalls(
 ): Promise<() => Promise<number>> {
   await page.evaluate(
     ([type, method]) => {
-      const { prototype } = Reflect.get(window, type);
-      const original = prototype[method];
+      const { prototype } = window[type];
+      const original = Reflect.get(prototype, method);
       Object.assign(window, { calls: 0 });
-      prototype[method] = function (...args: unknown[]) {
+      Reflect.set(prototype, method, function (this: unknown, ...args: unknown[]) {
         Object.assign(window, { calls: Reflect.get(window, 'calls') + 1 });
         return original.apply(this, args);
-      };
+      });
     },
     [type, method] as const,
   );
