@@ -13,7 +13,7 @@ connection = sqlite3.connect(sys.argv[2], isolation_level=None)
 connection.execute("PRAGMA journal_mode=WAL")
 connection.execute("PRAGMA synchronous=NORMAL")
 connection.execute(
-    "CREATE TABLE atom_updates (session TEXT, seq INTEGER, key TEXT, value TEXT, PRIMARY KEY (session, seq))"
+    "CREATE TABLE atomwire_updates (session TEXT, seq INTEGER, key TEXT, value TEXT, PRIMARY KEY (session, seq))"
 )
 socket = zmq.Context().socket(zmq.SUB)
 socket.set(zmq.RCVHWM, 10_000)
@@ -23,4 +23,4 @@ while True:
     _, payload = socket.recv_multipart()
     update = json.loads(payload)
     row = (update["session"], update["seq"], update["key"], json.dumps(update["value"]))
-    connection.execute("INSERT INTO atom_updates VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
+    connection.execute("INSERT INTO atomwire_updates VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row)

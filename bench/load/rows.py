@@ -13,13 +13,13 @@ GIVEN_UP = 5.0
 
 database, count, from_us, poll_ms = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
-last = connection.execute("SELECT coalesce(max(rowid), 0) FROM atom_updates").fetchone()[0]
+last = connection.execute("SELECT coalesce(max(rowid), 0) FROM atomwire_updates").fetchone()[0]
 latencies: list[int] = []
 changed = time.monotonic()
 last_us = from_us
 print("ready", flush=True)
 while len(latencies) < count and time.monotonic() - changed < GIVEN_UP:
-    rows = connection.execute("SELECT rowid, value FROM atom_updates WHERE rowid > ?", (last,)).fetchall()
+    rows = connection.execute("SELECT rowid, value FROM atomwire_updates WHERE rowid > ?", (last,)).fetchall()
     now_us = time.time_ns() // 1000
     for rowid, value in rows:
         last = max(last, rowid)

@@ -60,20 +60,21 @@ const SESSIONS = `
   SELECT known.*, relay_id AS relay, relay_seq FROM (
     SELECT session, MAX(page) AS page, SUM(rows) AS rows, MAX("end") AS "end", MAX(last) AS last FROM (
       SELECT session, MAX(CASE WHEN key LIKE 'tab/%' THEN substr(key, 5, 8) END) AS page, COUNT(*) AS rows,
-        MAX(seq) + 1 AS "end", MAX(seq) AS last FROM atom_updates GROUP BY session
-      UNION ALL SELECT session, NULL, 0, MAX(last_seq) + 1, NULL FROM losses GROUP BY session
-      UNION ALL SELECT session, NULL, 0, next_seq, NULL FROM sessions
+        MAX(seq) + 1 AS "end", MAX(seq) AS last FROM atomwire_updates GROUP BY session
+      UNION ALL SELECT session, NULL, 0, MAX(last_seq) + 1, NULL FROM atomwire_losses GROUP BY session
+      UNION ALL SELECT session, NULL, 0, next_seq, NULL FROM atomwire_sessions
     ) GROUP BY session
-  ) AS known LEFT JOIN atom_updates ON atom_updates.session = known.session AND seq = last`;
+  ) AS known LEFT JOIN atomwire_updates AS updates ON updates.session = known.session AND seq = last`;
 
 const LOSSES = `
-  SELECT session, reason, SUM(last_seq - first_seq + 1) AS updates FROM losses WHERE place = 'browser'
+  SELECT session, reason, SUM(last_seq - first_seq + 1) AS updates FROM atomwire_losses WHERE place = 'browser'
   GROUP BY session, reason`;
 
 const RELAYS = `
   SELECT relays.relay_id AS relay, ended, COALESCE(MAX(last_seq), -1) AS newest_lost
-  FROM relays LEFT JOIN bus_gaps ON bus_gaps.relay_id = relays.relay_id AND reason <> 'before'
-  GROUP BY relays.relay_id ORDER BY relays.stored_at, relays.relay_id`;
+  FROM atomwire_relays AS relays
+  LEFT JOIN atomwire_gaps AS gaps ON gaps.relay_id = relays.relay_id AND reason <> 'before'
+  GROUP BY relays.relay_id ORDER BY MIN(ordinal)`;
 
 /** Every session that the consumer's tables know. */
 export async function sessionsIn(database: Database): Promise<KnownSession[]> {

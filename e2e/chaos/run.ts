@@ -121,7 +121,7 @@ async function settled(world: World): Promise<void> {
     async () => {
       world.mustRun();
       const [position] = await database.query<{ next: number }>(
-        `SELECT next_seq AS next FROM bus_positions WHERE relay_id = '${relay.id}' AND topic = 'atom-updates'`,
+        `SELECT next_seq AS next FROM atomwire_topics WHERE relay_id = '${relay.id}' AND topic = 'atom-updates'`,
       );
       return (position?.next ?? 0) === (await relay.metric('updates_published_total'));
     },
@@ -131,7 +131,7 @@ async function settled(world: World): Promise<void> {
 
 async function ended(database: Database, relay: string): Promise<boolean> {
   const [row] = await database.query<{ ended: string | null }>(
-    `SELECT ended FROM relays WHERE relay_id = '${relay}'`,
+    `SELECT ended FROM atomwire_relays WHERE relay_id = '${relay}'`,
   );
   return row?.ended === 'drained';
 }
@@ -139,8 +139,8 @@ async function ended(database: Database, relay: string): Promise<boolean> {
 /** All rows, and how many different updates they are. */
 async function countRows(database: Database): Promise<{ all: number; different: number }> {
   const [rows] = await database.query<{ all: number; different: number }>(
-    `SELECT COUNT(*) AS "all", (SELECT COUNT(*) FROM (SELECT DISTINCT session, seq FROM atom_updates)) AS different
-     FROM atom_updates`,
+    `SELECT COUNT(*) AS "all", (SELECT COUNT(*) FROM (SELECT DISTINCT session, seq FROM atomwire_updates)) AS different
+     FROM atomwire_updates`,
   );
   return rows ?? { all: 0, different: 0 };
 }

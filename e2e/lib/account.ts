@@ -2,7 +2,7 @@ import { Program } from './Program.ts';
 import { python } from './paths.ts';
 import type { Database } from './rows.ts';
 
-/** What `python -m atomwire account --json` prints. */
+/** What `atomwire-consumer account --json` prints. */
 export interface Books {
   balanced: boolean;
   sessions: { known: number; ended: number; open: number };

@@ -7,13 +7,14 @@ import { until } from './until.ts';
 export interface Totals {
   updates: { received: number; stored: number; duplicates: number; refused: number; unstored: number };
   browser_lost: number;
-  bus_lost: number;
+  /** Messages that never came, by reason. */
+  gaps: Record<string, number>;
 }
 
 /** As which it reads. */
 export const CONSUMER = 'rows';
 
-/** `python -m atomwire`. */
+/** `atomwire-consumer`. */
 export class Consumer {
   readonly database: Database;
   readonly #program: Program;
@@ -35,7 +36,9 @@ export class Consumer {
       '--database-url',
       database.url,
     ];
-    const env = otlp ? { OTEL_EXPORTER_OTLP_ENDPOINT: otlp } : { OTEL_TRACES_EXPORTER: 'none' };
+    const env: Record<string, string> = otlp
+      ? { OTEL_EXPORTER_OTLP_ENDPOINT: otlp, OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }
+      : { OTEL_TRACES_EXPORTER: 'none' };
     const program = new Program(python, args, { env });
     await until('the consumer reads', () => program.line('reading'));
     return new Consumer(program, database);

@@ -20,7 +20,7 @@ export function requireBuilt(): void {
     [benchProgram, 'cargo build --release --locked -p atomwire-bench'],
     [at('emitter-wasm/dist/index.js'), 'npm run build --workspace atomwire'],
     [at('web-demo/dist/index.html'), 'npx vite build'],
-    [python, "python3 -m venv .venv && .venv/bin/pip install -e 'consumers/python[e2e]'"],
+    [python, 'npm test -- e2e'],
     [chromiumProgram, 'apt-get install chromium, or set CHROMIUM'],
   ]
     .filter(([path]) => !existsSync(String(path)))

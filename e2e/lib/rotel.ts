@@ -21,7 +21,7 @@ print(json.dumps({"agent": agent, "wheel": (3, 10) <= sys.version_info < (3, 14)
 export async function findRotel(): Promise<string | undefined> {
   const { stdout } = await promisify(execFile)(python, ['-c', FIND]);
   const { agent, wheel } = JSON.parse(stdout) as { agent: string | null; wheel: boolean };
-  if (agent === null && wheel) throw new Error("rotel is missing: pip install -e 'consumers/python[e2e]'");
+  if (agent === null && wheel) throw new Error('rotel is missing: npm test -- e2e');
   return agent ?? undefined;
 }
 

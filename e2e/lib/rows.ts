@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { python } from './paths.ts';
 import { until } from './until.ts';
 
-/** A row of `atom_updates`. */
+/** A row of `atomwire_updates`. */
 export interface Row {
   session: string;
   seq: number;
@@ -47,7 +47,7 @@ export class Database {
 
   /** All updates, in the order in which they were stored. */
   async updates(): Promise<Row[]> {
-    return this.query<Row>('SELECT * FROM atom_updates ORDER BY rowid');
+    return this.query<Row>('SELECT * FROM atomwire_updates ORDER BY rowid');
   }
 
   /** Waits for at least so many updates, and gives all that are there. */
@@ -58,14 +58,14 @@ export class Database {
 
   /** How many updates there are. */
   async count(): Promise<number> {
-    const [row] = await this.query<{ count: number }>('SELECT COUNT(*) AS count FROM atom_updates');
+    const [row] = await this.query<{ count: number }>('SELECT COUNT(*) AS count FROM atomwire_updates');
     return row?.count ?? 0;
   }
 
   /** The number after the highest that is a row; of one session. */
   async nextSeq(): Promise<number> {
     const [row] = await this.query<{ next: number }>(
-      'SELECT COALESCE(MAX(seq) + 1, 0) AS next FROM atom_updates',
+      'SELECT COALESCE(MAX(seq) + 1, 0) AS next FROM atomwire_updates',
     );
     return row?.next ?? 0;
   }

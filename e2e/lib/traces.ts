@@ -117,7 +117,7 @@ export function expectPath(spans: Span[], root: Span, service: string): void {
     service: 'atomwire-consumer',
     attributes: {
       'db.system.name': 'sqlite',
-      'db.query.text': expect.stringContaining('INSERT INTO atom_updates'),
+      'db.query.summary': 'INSERT atomwire_updates',
     },
   });
 }

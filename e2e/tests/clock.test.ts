@@ -38,10 +38,10 @@ test('a browser whose clock is a day off, and then set, gives traces that read r
   }
 
   const rows = await database.query<{ time: string; trace_id: string }>(
-    'SELECT time, trace_id FROM atom_updates ORDER BY seq',
+    'SELECT time, trace_id FROM atomwire_updates ORDER BY seq',
   );
   for (const [seq, { time, trace_id: traceId }] of rows.entries()) {
-    const written = Date.parse(`${time.replace(' ', 'T')}Z`);
+    const written = Date.parse(time);
     // The row's time has microseconds, and the offset an error of half a round trip.
     expect(written).toBeGreaterThan((moments[seq] ?? 0) - 1_000);
     expect(written).toBeLessThan((moments[seq + 1] ?? 0) + 1_000);

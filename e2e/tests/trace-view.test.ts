@@ -64,7 +64,7 @@ test('a trace shows up by itself, and opens and closes by keyboard alone', async
     await view.keyboard.press('ArrowDown');
     expect(await focused(view)).toBe(label);
   }
-  expect(await details.textContent()).toContain('INSERT INTO atom_updates');
+  expect(await details.textContent()).toContain('INSERT atomwire_updates');
   // Folds, unfolds.
   await view.keyboard.press('Home');
   await view.keyboard.press('ArrowLeft');

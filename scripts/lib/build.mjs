@@ -34,16 +34,20 @@ export async function installNodePackages() {
   );
 }
 
-/** The Python package, with `extras` such as `dev`. */
-export async function installPythonPackages(extras = []) {
-  const name = ['python', ...extras].join('-');
-  const sources = ['consumers/python/pyproject.toml', 'consumers/python/constraints.txt'];
-  const project = `${at('consumers/python')}${extras.length > 0 ? `[${extras.join(',')}]` : ''}`;
-  await once(name, sources, [python], async () => {
+/** The Python package; with dependency groups such as `dev`, all its extras too. */
+export async function installPythonPackages(groups = []) {
+  const name = ['python', ...groups].join('-');
+  const pyproject = 'consumers/python/pyproject.toml';
+  const constraints = 'consumers/python/constraints.txt';
+  await once(name, [pyproject, constraints], [python], async () => {
     if (!existsSync(python)) await step('make a Python environment', 'python3', ['-m', 'venv', at('.venv')]);
-    const constraints = at('consumers/python/constraints.txt');
+    const install = ['-m', 'pip', 'install', '--disable-pip-version-check', '-c', at(constraints)];
+    // The pip of an environment may be too old for groups.
+    if (groups.length > 0) await step('install pip', python, [...install, 'pip>=25.1']);
     await step('install Python packages', python, [
-      ...['-m', 'pip', 'install', '--disable-pip-version-check', '-c', constraints, '-e', project],
+      ...install,
+      ...['-e', `${at('consumers/python')}${groups.length > 0 ? '[postgresql,otlp]' : ''}`],
+      ...groups.flatMap((group) => ['--group', `${at(pyproject)}:${group}`]),
     ]);
   });
 }

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import queue
 import shutil
 import signal
 import socket
+import sqlite3
+import ssl
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc  # type: ignore[import-untyped,unused-ignore]
+import psycopg
 import pytest
-import sqlalchemy as sa
 import zmq
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped,unused-ignore]
 from hypothesis import settings
 from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
@@ -217,8 +223,57 @@ class Relay:
                         break
                     messages.append(frames)
                 at += 1
-            head = {"relay": self._id, "from": first, "next": at, "missed": missed, "messages": len(messages)}
+            head = {
+                "relay": self._id,
+                "from": first,
+                "next": at,
+                "end": len(self._window),
+                "missed": missed,
+                "messages": len(messages),
+            }
             return head, messages
+
+
+class Proxy:
+    """A TCP path to somebody on this machine that can go dead without a word."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._port = int(endpoint.rpartition(":")[2])
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"tcp://127.0.0.1:{self._server.getsockname()[1]}"
+        self._dead: set[socket.socket] = set()
+        self._sockets: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def die(self) -> None:
+        """Let nothing more through on the connections of now, and keep them open."""
+        self._dead.update(self._sockets)
+
+    def close(self) -> None:
+        for each in (self._server, *self._sockets):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for each in (self._server, *self._sockets):
+            each.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                relay = socket.create_connection(("127.0.0.1", self._port))
+                self._sockets += [client, relay]
+                for ends in ((client, relay), (relay, client)):
+                    self._threads.append(threading.Thread(target=self._forward, args=ends))
+                    self._threads[-1].start()
+
+    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                if source not in self._dead:
+                    sink.sendall(data)
 
 
 def message(payload: dict[str, Any] | bytes, topic: str) -> list[bytes]:
@@ -232,6 +287,11 @@ def start(run: Callable[..., Process], relay: Relay, database: Database, **envir
     )
     process.await_log("reading")
     return process
+
+
+def bus_lost(totals: dict[str, Any]) -> int:
+    """Return how many messages never came that were owed."""
+    return sum(count for reason, count in totals["gaps"].items() if reason != "before")
 
 
 @pytest.fixture
@@ -341,27 +401,30 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._engine = sa.create_engine(
-            url.replace("postgresql:", "postgresql+psycopg:"), poolclass=sa.NullPool
-        )
+
+    def connect(self) -> Any:
+        """Return a connection of its driver's that begins transactions by itself no more."""
+        path = self.url.removeprefix("sqlite:///")
+        return sqlite3.connect(path, timeout=DEADLINE, isolation_level=None)
 
     def execute(self, statement: str) -> None:
-        with self._engine.begin() as connection:
-            connection.execute(sa.text(statement))
+        with closing(self.connect()) as connection:
+            connection.execute(statement)
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        with self._engine.begin() as connection:
-            return [tuple(row) for row in connection.execute(sa.text(statement))]
+        with closing(self.connect()) as connection:
+            rows: list[tuple[Any, ...]] = connection.execute(statement).fetchall()
+            return rows
 
-    def count(self, table: str = "atom_updates") -> int:
+    def count(self, table: str = "atomwire_updates") -> int:
         count: int = self.rows(f"SELECT count(*) FROM {table}")[0][0]
         return count
 
     @contextmanager
     def away(self) -> Iterator[None]:
         """Make writing impossible for a while."""
-        with self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN EXCLUSIVE")
+        with closing(self.connect()) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
             yield
 
 
@@ -389,15 +452,10 @@ class Cluster:
     def stop(self) -> None:
         self._call("pg_ctl", "stop", "-w", "-m", "fast")
 
-    def database(self, name: str) -> Database:
+    def database(self, name: str, options: str = "") -> ClusterDatabase:
         server = f"postgresql://postgres:a-password@127.0.0.1:{self._port}"
-        administration = sa.create_engine(
-            f"{server}/postgres".replace("postgresql:", "postgresql+psycopg:"),
-            isolation_level="AUTOCOMMIT",
-            poolclass=sa.NullPool,
-        )
-        with administration.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        administration = ClusterDatabase(f"{server}/postgres", self)
+        administration.execute(f"CREATE DATABASE {name} {options}")
         return ClusterDatabase(f"{server}/{name}", self)
 
     def remove(self) -> None:
@@ -423,6 +481,9 @@ class ClusterDatabase(Database):
     def __init__(self, url: str, cluster: Cluster) -> None:
         super().__init__(url)
         self._cluster = cluster
+
+    def connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self.url, autocommit=True)
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -455,20 +516,51 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     return cluster.database(f"test_{time.monotonic_ns()}")
 
 
-class Collector:
-    """Receives OTLP, by gRPC and by HTTP."""
+@dataclass(frozen=True)
+class Answer:
+    """What a collector says to one request."""
 
-    def __init__(self) -> None:
+    status: int = 200
+    """The same by gRPC: see `CODES`."""
+    rejected: int = 0
+    retry_after: int | str | None = None
+    hangs_up: bool = False
+
+
+CODES = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    503: grpc.StatusCode.UNAVAILABLE,
+}
+
+
+class Collector:
+    """Receives OTLP, by gRPC and by HTTP; by TLS where it has a certificate."""
+
+    def __init__(self, certificate: Path | None = None, key: Path | None = None) -> None:
         self.requests: list[trace_service_pb2.ExportTraceServiceRequest] = []
+        self.headers: list[dict[str, str]] = []
+        self.sizes: list[int] = []
+        self.answers: deque[Answer] = deque()
+        """What is said to the next requests, before all is well."""
+        self.open = threading.Event()
+        """While it is not set, nobody is answered."""
+        self.open.set()
         self._grpc = grpc.server(ThreadPoolExecutor(1))
         add_servicer: Callable[..., None] = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
         add_servicer(_Servicer(self), self._grpc)
-        port = self._grpc.add_insecure_port("127.0.0.1:0")
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), lambda *args: _Handler(self, *args))
-        self.endpoints = {
-            "grpc": f"http://127.0.0.1:{port}",
-            "http/protobuf": f"http://127.0.0.1:{self._http.server_port}",
-        }
+        if certificate is None or key is None:
+            port = self._grpc.add_insecure_port("127.0.0.1:0")
+            base = "http://127.0.0.1"
+        else:
+            pair = (key.read_bytes(), certificate.read_bytes())
+            port = self._grpc.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate, key)
+            self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
+            base = "https://localhost"
+        self.endpoints = {"grpc": f"{base}:{port}", "http/protobuf": f"{base}:{self._http.server_port}"}
         self._grpc.start()
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
@@ -491,7 +583,18 @@ class Collector:
             if attribute.key == "service.name"
         }
 
+    def answer(self, body: bytes, headers: dict[str, str]) -> Answer:
+        """Take a request, and say what is to be said to it."""
+        self.open.wait(DEADLINE)
+        self.headers.append(headers)
+        self.sizes.append(len(body))
+        answer = self.answers.popleft() if self.answers else Answer()
+        if answer.status == 200:
+            self.requests.append(trace_service_pb2.ExportTraceServiceRequest.FromString(body))
+        return answer
+
     def close(self) -> None:
+        self.open.set()
         self._grpc.stop(None).wait()
         self._http.shutdown()
         self._thread.join()
@@ -503,24 +606,51 @@ class _Servicer(trace_service_pb2_grpc.TraceServiceServicer):
         self._collector = collector
 
     def Export(  # noqa: N802 - gRPC's name
-        self, request: trace_service_pb2.ExportTraceServiceRequest, _context: grpc.ServicerContext
+        self, request: trace_service_pb2.ExportTraceServiceRequest, context: grpc.ServicerContext
     ) -> trace_service_pb2.ExportTraceServiceResponse:
-        self._collector.requests.append(request)
-        return trace_service_pb2.ExportTraceServiceResponse()
+        metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+        answer = self._collector.answer(request.SerializeToString(), metadata)
+        if answer.status != 200:
+            if answer.retry_after is not None:
+                retry_info = error_details_pb2.RetryInfo()
+                retry_info.retry_delay.seconds = int(answer.retry_after)
+                status = status_pb2.Status(code=8)
+                status.details.add().Pack(retry_info)
+                context.set_trailing_metadata([("grpc-status-details-bin", status.SerializeToString())])
+            context.abort(CODES[answer.status], "as the test wants")
+        return _response(answer)
+
+
+def _response(answer: Answer) -> trace_service_pb2.ExportTraceServiceResponse:
+    partial_success = trace_service_pb2.ExportTracePartialSuccess(rejected_spans=answer.rejected)
+    return trace_service_pb2.ExportTraceServiceResponse(partial_success=partial_success)
 
 
 class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
     def __init__(self, collector: Collector, *args: Any) -> None:
         self._collector = collector
         super().__init__(*args)
 
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # who asked may have given up
+            super().handle()
+
     def do_POST(self) -> None:
         assert self.path == "/v1/traces"
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self._collector.requests.append(trace_service_pb2.ExportTraceServiceRequest.FromString(body))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
+        if self.headers["Content-Encoding"] == "gzip":
+            body = gzip.decompress(body)
+        answer = self._collector.answer(body, {key.lower(): value for key, value in self.headers.items()})
+        response = _response(answer).SerializeToString() if answer.status == 200 else b"as the test wants"
+        self.send_response(answer.status)
+        if answer.retry_after is not None:
+            self.send_header("Retry-After", str(answer.retry_after))
+        self.send_header("Content-Length", str(len(response)))
         self.end_headers()
+        self.wfile.write(response)
+        self.close_connection = answer.hangs_up
 
     def log_message(self, *_: Any) -> None:
         pass

@@ -6,6 +6,8 @@ import itertools
 import json
 import signal
 import sqlite3
+from collections import Counter
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +18,7 @@ from conftest import (
     SESSION,
     TRACE_ID,
     Database,
+    bus_lost,
     eventually,
     ledger,
     start,
@@ -28,7 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Collector, Process, Relay
+    from conftest import Cluster, Collector, Process, Relay
+
+
+RFC_3339 = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
+"""What the bus has, to PostgreSQL."""
 
 
 @pytest.fixture
@@ -38,7 +45,7 @@ def consumer(run: Callable[..., Process], relay: Relay, database: Database) -> P
 
 def await_ledger(database: Database, count: int) -> None:
     """Wait for so many messages of the ledger: an update that came after them may be stored before."""
-    position = f"SELECT next_seq FROM bus_positions WHERE topic = '{LEDGER_TOPIC}'"
+    position = f"SELECT next_seq FROM atomwire_topics WHERE topic = '{LEDGER_TOPIC}'"
     eventually(lambda: database.rows(position) == [(count,)])
 
 
@@ -51,15 +58,15 @@ def test_an_update_becomes_a_row(relay: Relay, consumer: Process, database: Data
     assert consumer.stop()["updates"]["stored"] == 3
     assert database.rows(
         "SELECT session, seq, key, CAST(value AS TEXT), error, trace_id, topic, relay_id, relay_seq"
-        " FROM atom_updates ORDER BY seq"
+        " FROM atomwire_updates ORDER BY seq"
     ) == [
         (SESSION, 0, "c", value, None, TRACE_ID, "atom-updates", "0123456789abcdef", 0),
         (SESSION, 1, "cart", "null", None, TRACE_ID, "atom-updates", "0123456789abcdef", 1),
         (SESSION, 2, "cart", None, "TypeError", TRACE_ID, "atom-updates", "0123456789abcdef", 2),
     ]
-    utc = "time" if "sqlite" in database.url else "CAST(time AT TIME ZONE 'UTC' AS TEXT)"
-    times = database.rows(f"SELECT DISTINCT {utc}, stored_at IS NULL FROM atom_updates")
-    assert times == [("2026-11-21 02:30:44.123456", False)]
+    utc = "time" if "sqlite" in database.url else f"to_char(time AT TIME ZONE 'UTC', '{RFC_3339}')"
+    times = database.rows(f"SELECT DISTINCT {utc}, stored_at IS NULL FROM atomwire_updates")
+    assert times == [("2026-11-21T02:30:44.123456Z", False)]
 
 
 def test_an_update_that_comes_twice_makes_one_row(
@@ -71,8 +78,10 @@ def test_an_update_that_comes_twice_makes_one_row(
     eventually(lambda: database.count() == 3)
     totals = consumer.stop()
     assert totals["updates"] == {"received": 6, "stored": 3, "duplicates": 3, "refused": 0, "unstored": 0}
-    assert totals["bus_lost"] == 0
-    assert database.rows("SELECT seq, CAST(value AS TEXT) FROM atom_updates WHERE seq < 2 ORDER BY seq") == [
+    assert bus_lost(totals) == 0
+    assert database.rows(
+        "SELECT seq, CAST(value AS TEXT) FROM atomwire_updates WHERE seq < 2 ORDER BY seq"
+    ) == [
         (0, "0"),
         (1, "2"),
     ]
@@ -97,9 +106,9 @@ def test_the_ledger_becomes_rows(relay: Relay, consumer: Process, database: Data
     totals = consumer.stop()
     assert totals["ledger"] == {"received": 9, "stored": 6, "duplicates": 3, "refused": 0, "unstored": 0}
     assert totals["browser_lost"] == 10
-    assert totals["bus_lost"] == 0
+    assert bus_lost(totals) == 0
     assert database.rows(
-        "SELECT session, first_seq, last_seq, place, reason FROM losses ORDER BY first_seq"
+        "SELECT session, first_seq, last_seq, place, reason FROM atomwire_losses ORDER BY first_seq"
     ) == [
         (SESSION, 3, 9, "browser", "queue_full"),
         (SESSION, 10, 10, "browser", "page_closed"),
@@ -107,8 +116,12 @@ def test_the_ledger_becomes_rows(relay: Relay, consumer: Process, database: Data
         (SESSION, 12, 12, "browser", "page_closed"),
         (SESSION, 20, 21, "relay", "invalid_json"),
     ]
-    assert database.rows("SELECT session, next_seq, end_reason FROM sessions") == [(SESSION, 42, "at 42")]
-    assert database.rows("SELECT session, relay_id, next_seq FROM session_starts") == [(SESSION, RELAY, 7)]
+    assert database.rows("SELECT session, next_seq, end_reason FROM atomwire_sessions") == [
+        (SESSION, 42, "at 42")
+    ]
+    assert database.rows("SELECT session, relay_id, next_seq FROM atomwire_session_starts") == [
+        (SESSION, RELAY, 7)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +148,7 @@ def test_a_session_may_come_back_after_its_end(
         relay.publish(ledger(relay_seq, next_seq=42, **message), LEDGER_TOPIC)
     await_ledger(sqlite, len(messages))
     consumer.stop()
-    assert sqlite.rows("SELECT next_seq, end_reason FROM sessions") == [(42, expected)]
+    assert sqlite.rows("SELECT next_seq, end_reason FROM atomwire_sessions") == [(42, expected)]
 
 
 START = {"start": True}
@@ -170,7 +183,7 @@ def test_the_end_of_a_session_is_told_by_the_furthest_word_and_the_clients_own(
         relay.publish(ledger(relay_seq, next_seq=next_seq, **message), LEDGER_TOPIC)
     await_ledger(database, len(messages))
     consumer.stop()
-    assert database.rows("SELECT next_seq, end_reason FROM sessions") == [expected]
+    assert database.rows("SELECT next_seq, end_reason FROM atomwire_sessions") == [expected]
 
 
 def test_gaps_become_rows(relay: Relay, run: Callable[..., Process], database: Database) -> None:
@@ -190,9 +203,9 @@ def test_gaps_become_rows(relay: Relay, run: Callable[..., Process], database: D
     publish(OTHER_RELAY, 3)
     publish(OTHER_RELAY, 1, "atom-updates.cart")
     eventually(lambda: database.count() == 8)
-    assert consumer.stop()["bus_lost"] == 10
+    assert bus_lost(consumer.stop()) == 10
     assert database.rows(
-        "SELECT relay_id, topic, first_seq, last_seq, reason FROM bus_gaps"
+        "SELECT relay_id, topic, first_seq, last_seq, reason FROM atomwire_gaps"
         " ORDER BY relay_id, topic, first_seq"
     ) == [
         (RELAY, "atom-updates", 0, 99, "before"),
@@ -202,11 +215,16 @@ def test_gaps_become_rows(relay: Relay, run: Callable[..., Process], database: D
         (OTHER_RELAY, "atom-updates", 0, 1, "gone"),
         (OTHER_RELAY, "atom-updates.cart", 0, 0, "gone"),
     ]
-    assert database.rows("SELECT consumer, relay_id, position, ended FROM relays ORDER BY stored_at") == [
-        ("rows", RELAY, 5, "vanished"),
-        ("rows", OTHER_RELAY, 3, None),
+    assert database.rows(
+        "SELECT consumer, ordinal, relay_id, topic, position, ended, silent_since FROM atomwire_relays"
+        " ORDER BY ordinal"
+    ) == [
+        ("rows", 1, RELAY, "atom-updates", 5, "vanished", None),
+        ("rows", 2, OTHER_RELAY, "atom-updates", 3, None, None),
     ]
-    assert database.rows("SELECT relay_id, topic, next_seq FROM bus_positions ORDER BY relay_id, topic") == [
+    assert database.rows(
+        "SELECT relay_id, topic, next_seq FROM atomwire_topics ORDER BY relay_id, topic"
+    ) == [
         (RELAY, "atom-updates", 111),
         (RELAY, "atom-updates.cart", 51),
         (OTHER_RELAY, "atom-updates", 4),
@@ -227,10 +245,10 @@ def test_bad_messages_are_skipped(relay: Relay, consumer: Process, database: Dat
         "bad message skipped: payload: not UTF-8",
         "bad message skipped: key: longer than 4096 bytes",
     ]
-    assert database.rows("SELECT first_seq, last_seq, reason FROM bus_gaps ORDER BY first_seq") == [
-        (0, 0, "malformed"),
-        (1, 1, "malformed"),
-    ]
+    assert database.rows("SELECT first_seq, last_seq, reason FROM atomwire_gaps") == [(0, 0, "malformed")]
+    # Of the other it can be read which update it was.
+    assert totals["updates"]["refused"] == 1
+    assert database.rows("SELECT first_seq, last_seq, reason FROM atomwire_losses") == [(1, 1, "refused")]
 
 
 def test_client_strings_are_escaped_in_the_log(relay: Relay, consumer: Process, database: Database) -> None:
@@ -283,10 +301,37 @@ def test_a_database_that_is_away_at_the_start_is_awaited(
     process.stop()
 
 
+def test_a_stop_is_not_held_up_by_a_database_that_blocks(
+    relay: Relay, run: Callable[..., Process], cluster: Cluster
+) -> None:
+    database = cluster.database("blocking")
+    url = f"{database.url}?options=-c%20lock_timeout%3D0%20-c%20statement_timeout%3D0"
+    consumer = start(run, relay, database, DATABASE_URL=url)
+    with closing(database.connect()) as other:
+        other.execute("BEGIN")
+        other.execute("LOCK TABLE atomwire_updates IN ACCESS EXCLUSIVE MODE")
+        relay.publish(update(7))
+        eventually(lambda: other.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall())
+        consumer.signal()
+        assert consumer.await_log("stopped with a message unstored")["seq"] == 7
+        assert consumer.wait() == 1
+
+
+def test_a_database_that_is_no_use_ends_it_with_a_sentence(
+    run: Callable[..., Process], relay: Relay, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"no database " * 1000)
+    consumer = run(
+        "-m", "atomwire", ATOMWIRE_REPLAY=relay.endpoint, DATABASE_URL=f"sqlite:///{tmp_path}/file"
+    )
+    assert consumer.await_log("database unusable")["error"] == "DatabaseError: file is not a database"
+    assert consumer.wait() == 1
+
+
 REFUSALS = {
     "sqlite": [
         (
-            "CREATE TRIGGER refuse BEFORE INSERT ON atom_updates WHEN NEW.key = 'refuse me'"
+            "CREATE TRIGGER refuse BEFORE INSERT ON atomwire_updates WHEN NEW.key = 'refuse me'"
             " BEGIN SELECT RAISE(ABORT, 'no'); END"
         )
     ],
@@ -296,7 +341,7 @@ REFUSALS = {
             " AS $$ BEGIN RAISE 'no' USING ERRCODE = 'statement_too_complex'; END $$"
         ),
         (
-            "CREATE TRIGGER refuse BEFORE INSERT ON atom_updates FOR EACH ROW"
+            "CREATE TRIGGER refuse BEFORE INSERT ON atomwire_updates FOR EACH ROW"
             " WHEN (NEW.key = 'refuse me') EXECUTE FUNCTION refuse()"
         ),
     ],
@@ -312,10 +357,10 @@ def test_what_the_database_refuses_is_accounted_for_and_blocks_nothing(
     eventually(lambda: database.count() == 5)
     totals = consumer.stop()
     assert totals["updates"] == {"received": 6, "stored": 5, "duplicates": 0, "refused": 1, "unstored": 0}
-    assert database.rows("SELECT session, first_seq, last_seq, place, reason FROM losses") == [
+    assert database.rows("SELECT session, first_seq, last_seq, place, reason FROM atomwire_losses") == [
         (SESSION, 3, 3, "consumer", "refused")
     ]
-    assert database.rows("SELECT next_seq FROM bus_positions WHERE topic = 'atom-updates'") == [(6,)]
+    assert database.rows("SELECT next_seq FROM atomwire_topics WHERE topic = 'atom-updates'") == [(6,)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -336,7 +381,7 @@ def test_a_stop_amid_a_flood_leaves_whole_books(
     eventually(sqlite.count)
     updates = consumer.stop()["updates"]
     assert updates["received"] == updates["stored"] == sqlite.count()
-    assert sqlite.rows("SELECT max(seq) + 1 FROM atom_updates") == [(updates["stored"],)]
+    assert sqlite.rows("SELECT max(seq) + 1 FROM atomwire_updates") == [(updates["stored"],)]
 
 
 def test_sqlite_can_be_read_meanwhile(relay: Relay, run: Callable[..., Process], tmp_path: Path) -> None:
@@ -344,7 +389,7 @@ def test_sqlite_can_be_read_meanwhile(relay: Relay, run: Callable[..., Process],
     consumer = start(run, relay, Database(f"sqlite:///{path}"))
     with sqlite3.connect(path) as reader:
         reader.execute("BEGIN")
-        assert reader.execute("SELECT count(*) FROM atom_updates").fetchone() == (0,)
+        assert reader.execute("SELECT count(*) FROM atomwire_updates").fetchone() == (0,)
         relay.publish(update())
         eventually(Database(f"sqlite:///{path}").count)
     reader.close()
@@ -376,8 +421,17 @@ def test_the_statement_is_a_child_of_the_update(
     assert statement.parent_span_id == process.span_id
     assert statement.kind == statement.SPAN_KIND_CLIENT
     attributes = {attribute.key: attribute.value.string_value for attribute in statement.attributes}
-    assert attributes["db.query.text"].startswith("INSERT INTO atom_updates")
-    assert attributes["db.system.name"] == ("sqlite" if "sqlite" in database.url else "postgresql")
+    assert statement.name == attributes["db.query.summary"] == "INSERT atomwire_updates"
+    assert attributes["db.collection.name"] == "atomwire_updates"
+    system, _, rest = database.url.partition("://")
+    assert attributes["db.system.name"] == system
+    if system == "sqlite":
+        assert attributes["db.namespace"] == rest.removeprefix("/")
+    else:
+        assert attributes["db.namespace"] == rest.rpartition("/")[2]
+        assert attributes["server.address"] == "127.0.0.1"
+        (port,) = (each.value.int_value for each in statement.attributes if each.key == "server.port")
+        assert f":{port}/" in rest
     assert collector.services() == {"atomwire-consumer"}
 
 
@@ -389,7 +443,7 @@ def test_updates_of_one_transaction_stay_in_their_own_traces(
         relay,
         sqlite,
         OTEL_TRACES_EXPORTER="otlp",
-        OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoints["grpc"],
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoints["http/protobuf"],
     )
     relay.publish_all(update(seq, traceparent=f"00-{seq + 1:032x}-{PARENT_ID}-03") for seq in range(20))
     eventually(lambda: len(collector.spans()) == 40)
@@ -397,13 +451,22 @@ def test_updates_of_one_transaction_stay_in_their_own_traces(
     spans = {span.span_id: span for span in collector.spans()}
     statements = [span for span in spans.values() if span.kind == span.SPAN_KIND_CLIENT]
     assert len(statements) == 20
+    sizes: Counter[int] = Counter()
+    for statement in statements:
+        attributes = {attribute.key: attribute.value for attribute in statement.attributes}
+        size = (
+            attributes["db.operation.batch.size"].int_value if "db.operation.batch.size" in attributes else 1
+        )
+        assert attributes["db.operation.name"].string_value == ("BATCH INSERT" if size > 1 else "INSERT")
+        sizes[size] += 1
+    assert max(sizes) > 1
+    assert all(statements % size == 0 for size, statements in sizes.items())
     for statement in statements:
         parent = spans[statement.parent_span_id]
         assert parent.trace_id == statement.trace_id
         assert parent.start_time_unix_nano <= statement.start_time_unix_nano
         assert statement.end_time_unix_nano <= parent.end_time_unix_nano
     assert {int.from_bytes(statement.trace_id, "big") for statement in statements} == set(range(1, 21))
-    assert len(sqlite.rows("SELECT DISTINCT stored_at FROM atom_updates")) < 20
 
 
 def test_the_service_can_be_named(
@@ -415,7 +478,7 @@ def test_the_service_can_be_named(
         sqlite,
         OTEL_TRACES_EXPORTER="otlp",
         OTEL_SERVICE_NAME="orders",
-        OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoints["grpc"],
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoints["http/protobuf"],
     )
     relay.publish(update())
     eventually(sqlite.count)
@@ -454,12 +517,13 @@ def test_flags_win_over_variables_and_the_default_is_a_local_file(
     }
     flags = ["--replay", relay.endpoint, "--consumer", "Orders-2.eu_west", "--topic", "orders"]
     process = run("-m", "atomwire", "consume", *flags, **environ)
-    assert process.await_log("reading")["database"] == "sqlite:///atomwire.sqlite"
+    assert process.await_log("started")["database"] == "sqlite:///atomwire.sqlite"
+    process.await_log("reading")
     relay.publish(update(), "orders")
     eventually(sqlite.count)
     process.stop()
     assert relay.requests[0] == {"consumer": "Orders-2.eu_west", "topics": ["orders", LEDGER_TOPIC]}
-    assert sqlite.rows("SELECT consumer FROM relays") == [("Orders-2.eu_west",)]
+    assert sqlite.rows("SELECT consumer FROM atomwire_relays") == [("Orders-2.eu_west",)]
 
 
 def test_all_that_is_wrong_with_the_configuration_is_said_at_once(run: Callable[..., Process]) -> None:
@@ -477,14 +541,14 @@ def test_all_that_is_wrong_with_the_configuration_is_said_at_once(run: Callable[
     )
     assert process.wait() == 64
     assert process.lines == [
-        "atomwire: unknown argument --bus\n",
-        "atomwire: unknown argument --database-ulr\n",
-        "atomwire: --replay (ATOMWIRE_REPLAY): not tcp://host:port (1 to 65535) or ipc://path\n",
-        "atomwire: --consumer (ATOMWIRE_CONSUMER): not 1 to 64 letters, digits, '.', '_' and '-'\n",
-        "atomwire: --topic (ATOMWIRE_TOPIC): longer than 256 bytes\n",
-        "atomwire: --database-url (DATABASE_URL): neither sqlite:// nor postgresql://\n",
-        "atomwire: OTEL_TRACES_EXPORTER: not one of otlp, none\n",
-        "atomwire: OTEL_EXPORTER_OTLP_PROTOCOL: not one of grpc, http/protobuf\n",
+        "atomwire-consumer: unknown argument --bus\n",
+        "atomwire-consumer: unknown argument --database-ulr\n",
+        "atomwire-consumer: --replay (ATOMWIRE_REPLAY): not tcp://host:port (1 to 65535) or ipc://path\n",
+        "atomwire-consumer: --consumer (ATOMWIRE_CONSUMER): not 1 to 64 letters, digits, '.', '_' and '-'\n",
+        "atomwire-consumer: --topic (ATOMWIRE_TOPIC): longer than 256 bytes\n",
+        "atomwire-consumer: --database-url (DATABASE_URL): neither sqlite:// nor postgresql://\n",
+        "atomwire-consumer: OTEL_TRACES_EXPORTER: not one of otlp, none\n",
+        "atomwire-consumer: OTEL_EXPORTER_OTLP_PROTOCOL: not one of http/protobuf, grpc\n",
     ]
 
 
@@ -514,7 +578,7 @@ def test_all_that_is_wrong_with_the_configuration_is_said_at_once(run: Callable[
 def test_a_wrong_flag_is_named(arguments: list[str], problem: str, run: Callable[..., Process]) -> None:
     process = run("-m", "atomwire", *arguments)
     assert process.wait() == 64
-    assert process.lines[-1] == f"atomwire: {problem}\n"
+    assert process.lines[-1] == f"atomwire-consumer: {problem}\n"
 
 
 def test_help_and_version(run: Callable[..., Process]) -> None:

@@ -23,8 +23,8 @@ from atomwire import (
     SessionStart,
     Update,
 )
-from atomwire._decode import RelayError, decode_head
-from atomwire._decode import decode as decode_frames
+from atomwire.bus.codec import RelayError, decode_head
+from atomwire.bus.codec import decode as decode_frames
 
 TOPIC = b"atom-updates"
 LOST = {"first": 1, "last": 2, "reason": "r"}
@@ -35,7 +35,7 @@ JSON = st.recursive(
     lambda children: st.lists(children) | st.dictionaries(st.text(), children),
     max_leaves=8,
 )
-HEAD = {"relay": RELAY, "from": 5, "next": 12, "missed": 3, "messages": 4}
+HEAD = {"relay": RELAY, "from": 5, "next": 12, "end": 13, "missed": 3, "messages": 4}
 VALID = [
     update(),
     update(tracestate="a=b", error="TypeError", omitted="parts"),
@@ -67,17 +67,22 @@ def test_an_update() -> None:
     assert decode(update(7, tracestate="vendor=1", error="TypeError")) == Update(
         topic="atom-updates",
         key="cart",
-        value={"items": [7]},
         value_json='{"items": [7]}',
         traceparent=f"00-{TRACE_ID}-00f067aa0ba902b7-03",
         tracestate="vendor=1",
         session=SESSION,
         seq=7,
-        time=datetime(2026, 11, 21, 2, 30, 44, 123456, timezone.utc),
+        time_text="2026-11-21T02:30:44.123456Z",
         error="TypeError",
         relay_id=RELAY,
         relay_seq=7,
     )
+
+
+def test_an_update_gives_its_value_and_its_time() -> None:
+    message = decode_update(update(7))
+    assert message.value == {"items": [7]}
+    assert message.time == datetime(2026, 11, 21, 2, 30, 44, 123456, timezone.utc)
 
 
 def test_the_ledger() -> None:
@@ -131,6 +136,7 @@ def test_what_a_value_lacks_is_said() -> None:
         "1.10",
         "1e400",
         "123456789012345678901234567890",
+        "9" * 5_000,
         '"\\ud800\\u0000"',
         "\t[1 ,\n2]",
         '"é"',
@@ -139,6 +145,14 @@ def test_what_a_value_lacks_is_said() -> None:
 def test_the_text_of_a_value_stays_exact(text: str) -> None:
     payload = json.dumps(update(value="HERE")).replace('"HERE"', text)
     assert decode_update(payload).value_json == text.strip()
+
+
+def test_an_integer_that_python_does_not_read_is_a_value() -> None:
+    payload = json.dumps(update(value="HERE")).replace('"HERE"', "9" * 5_000)
+    message = decode_update(payload)
+    assert message.seq == 0
+    with pytest.raises(ValueError, match="digits"):
+        _ = message.value
 
 
 @given(JSON, st.sampled_from([None, 2]), st.booleans())
@@ -183,8 +197,14 @@ def test_times_keep_their_microseconds(time: str, microsecond: int) -> None:
         ({"seq": True}, "seq: not an integer from 0 to 9007199254740991"),
         ({"seq": 1.0}, "seq: not an integer from 0 to 9007199254740991"),
         ({"time": "2026-11-21T02:30:44"}, "time: not an RFC 3339 time in UTC (…Z)"),
-        ({"time": "2026-02-30T02:30:44Z"}, "time: no such date or time"),
+        ({"time": "2026-02-30T02:30:44Z"}, "time: no such date"),
+        ({"time": "2026-11-21T24:00:00Z"}, "time: not an RFC 3339 time in UTC (…Z)"),
+        ({"time": "2026-11-21T02:30:60Z"}, "time: not an RFC 3339 time in UTC (…Z)"),
+        ({"time": "2026-11-21T02:30:44Z\n"}, "time: not an RFC 3339 time in UTC (…Z)"),
+        ({"time": "٢026-11-21T02:30:44Z"}, "time: not an RFC 3339 time in UTC (…Z)"),
+        ({"session": f"{SESSION}|{RELAY}"}, "session: malformed"),
         ({"error": 5}, "error: not a string"),
+        ({"error": "a\0b"}, "error: holds U+0000, which no PostgreSQL text can"),
         ({"omitted": True}, "omitted: not a string"),
         ({"relay": "r"}, "relay: not an object"),
         ({"relay": {"id": "r", "seq": 0}}, "relay.id: malformed"),
@@ -254,10 +274,9 @@ def test_what_is_wrong_with_the_end_of_a_relay_is_named(topics: Any, reason: str
         ([TOPIC, b'{"value":NaN}'], "payload: not a JSON object"),
         ([TOPIC, b'{"value":-Infinity}'], "payload: not a JSON object"),
         ([TOPIC, b'{"value":' + b"[" * 100_000], "payload: nested too deeply"),
-        (
-            [TOPIC, b'{"value":' + b"9" * 5_000 + b"}"],
-            "payload: holds an integer of more digits than Python reads",
-        ),
+        ([TOPIC, b'{"value":"\xff"}'], "payload: not UTF-8"),
+        ([TOPIC, b'{"later":"\xff"}'], "payload: not UTF-8"),
+        ([TOPIC, b'{"seq":' + b"9" * 5_000 + b',"relay":{}}'], "relay.id: not a string"),
     ],
 )
 def test_what_is_wrong_with_the_frames_is_named(frames: list[bytes], reason: str) -> None:
@@ -266,9 +285,35 @@ def test_what_is_wrong_with_the_frames_is_named(frames: list[bytes], reason: str
     assert str(raised.value) == reason
 
 
+@pytest.mark.parametrize(
+    ("payload", "identity"),
+    [
+        (json.dumps(update(7, key=1)), (SESSION, 7)),
+        (json.dumps(update(7, value="é"), ensure_ascii=False).encode("latin-1"), (SESSION, 7)),
+        (json.dumps(update(7, value="x" * 1024 * 1024)), (SESSION, 7)),
+        (json.dumps(update(7, relay=None)), (SESSION, 7)),
+        (json.dumps(update(-1)), (None, None)),
+        (json.dumps(update(7, session="no")), (None, None)),
+        (json.dumps(update(7))[:-1], (None, None)),
+        ("[]", (None, None)),
+    ],
+)
+def test_what_is_broken_says_what_it_was_where_that_can_be_read(payload: Any, identity: Any) -> None:
+    with pytest.raises(BadMessage) as raised:
+        decode_frames([TOPIC, payload if isinstance(payload, bytes) else payload.encode()])
+    assert (raised.value.session, raised.value.seq) == identity
+    assert SESSION not in str(raised.value)
+
+
+def test_a_broken_message_of_the_ledger_is_no_update() -> None:
+    with pytest.raises(BadMessage) as raised:
+        decode(ledger(seq=7, lost=[]), LEDGER)
+    assert (raised.value.session, raised.value.seq) == (None, None)
+
+
 def test_a_head_comes_apart() -> None:
     head = decode_head(json.dumps(HEAD | {"later": "ignored"}).encode())
-    assert (head.relay_id, head.start, head.next, head.messages) == (RELAY, 5, 12, 4)
+    assert (head.relay_id, head.start, head.next, head.end, head.messages) == (RELAY, 5, 12, 13, 4)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +326,9 @@ def test_a_head_comes_apart() -> None:
         ({"messages": 5}, "head: more messages than positions from `from` to `next`"),
         ({"missed": 4}, "head: more messages than positions from `from` to `next`"),
         ({"next": 4, "missed": 0, "messages": 0}, "head: more messages than positions from `from` to `next`"),
-        ({"next": 5_000, "messages": 4_097}, "messages: more than 4096"),
+        ({"end": 11}, "head: `end` before `next`"),
+        ({"end": None}, "end: not an integer from 0 to 9007199254740992"),
+        ({"next": 5_000, "end": 5_000, "messages": 4_097}, "messages: more than 4096"),
         ({"later": "x" * 4096}, "head: longer than 4096 bytes"),
         ({"error": 1}, "error: not a string"),
     ],
@@ -316,6 +363,31 @@ def test_any_change_to_a_valid_head(data: st.DataObject) -> None:
     check_head(bytes(part))
     member = data.draw(st.sampled_from([*sorted(HEAD), "error"]))
     check_head(json.dumps(HEAD | {member: data.draw(JSON)}).encode())
+
+
+MEMBERS: dict[str, st.SearchStrategy[Any]] = {
+    "key": st.text(max_size=5) | st.sampled_from(["k" * 1024, "é" * 1025, "é" * 2049]),
+    "value": JSON,
+    "seq": st.integers() | st.floats(0, 9),
+    "tracestate": st.text(max_size=5),
+    "error": st.text(max_size=5),
+    "omitted": st.text(max_size=5),
+    "time": st.from_regex(r"20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-6]\d:[0-6]\d(\.\d{1,10})?Z\n?", fullmatch=True),
+}
+
+
+def read(payload: str) -> Message | str:
+    try:
+        return decode(payload)
+    except BadMessage as error:
+        return str(error)
+
+
+@given(st.fixed_dictionaries({}, optional=MEMBERS), st.booleans())
+def test_a_closer_look_sees_the_same(changes: dict[str, Any], ascii_only: bool) -> None:
+    payload = json.dumps(update(**changes), ensure_ascii=ascii_only)
+    # U+0000, even where it is ignored, takes a closer look.
+    assert read(payload) == read('{"later":"\\u0000",' + payload[1:])
 
 
 @given(st.lists(st.binary(), max_size=3))

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
+import asyncio
 import json
 import logging
 import os
+import queue
 import signal
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 import zmq
-from conftest import DEADLINE, SESSION, ledger, relay_end, update
+from conftest import DEADLINE, SESSION, Proxy, ledger, relay_end, update
 
 from atomwire import LEDGER_TOPIC, Ledger, RelayEnd, SessionEnd, SessionStart, Update, subscribe
 
 if TYPE_CHECKING:
     from conftest import Bus
+
+    from atomwire import Subscription
 
 
 def test_updates_come_in_order_and_frozen(bus: Bus) -> None:
@@ -27,7 +31,7 @@ def test_updates_come_in_order_and_frozen(bus: Bus) -> None:
             bus.publish(update(seq))
         received = [next(updates) for _ in range(100)]
     assert [message.seq for message in received] == list(range(100))
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         received[0].key = "other"  # type: ignore[misc]
 
 
@@ -105,6 +109,86 @@ def test_a_signal_handler_stops_a_waiting_iteration(bus: Bus) -> None:
         assert list(updates) == []
         thread.join()
         signal.signal(signal.SIGUSR1, previous)
+
+
+def test_an_event_loop_iterates_and_does_other_things_meanwhile(bus: Bus) -> None:
+    async def read() -> list[int]:
+        seqs = []
+        async with subscribe(bus.endpoint) as updates:
+            # The loop is free while nothing is there: it runs what publishes.
+            publishing = asyncio.ensure_future(publish())
+            async for each in updates:
+                seqs.append(each.seq)
+                if each.seq == 99:
+                    updates.stop()
+            await publishing
+        return seqs
+
+    async def publish() -> None:
+        await asyncio.to_thread(bus.await_subscriber)
+        for seq in range(100):
+            bus.publish(update(seq))
+            await asyncio.sleep(0)
+
+    assert asyncio.run(asyncio.wait_for(read(), DEADLINE)) == list(range(100))
+
+
+def test_another_thread_stops_an_event_loop_that_waits(bus: Bus) -> None:
+    async def read() -> list[Update]:
+        async with subscribe(bus.endpoint) as updates:
+
+            def stop_when_subscribed() -> None:
+                bus.await_subscriber()
+                updates.stop()
+
+            stopping = asyncio.ensure_future(asyncio.to_thread(stop_when_subscribed))
+            received = [each async for each in updates]
+            await stopping
+            return received
+
+    assert asyncio.run(asyncio.wait_for(read(), DEADLINE)) == []
+
+
+def test_a_wait_that_is_cancelled_loses_nothing(bus: Bus) -> None:
+    async def read() -> list[int]:
+        async with subscribe(bus.endpoint) as updates:
+            await asyncio.to_thread(bus.await_subscriber)
+            for _ in range(3):
+                waiting = asyncio.ensure_future(anext_of(updates))
+                await asyncio.sleep(0)
+                waiting.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await waiting
+            bus.publish(update(5))
+            bus.publish(update(6))
+            return [(await anext_of(updates)).seq for _ in range(2)]
+
+    async def anext_of(updates: Subscription[Update]) -> Update:
+        return await updates.__anext__()
+
+    assert asyncio.run(read()) == [5, 6]
+
+
+def test_a_path_that_is_dead_without_a_word_is_made_anew(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atomwire.bus.subscription.HEARTBEAT", 0.1)
+    received: queue.Queue[Update] = queue.Queue()
+    with closing(Proxy(bus.endpoint)) as proxy, subscribe(proxy.endpoint) as updates:
+
+        def read() -> None:
+            for each in updates:
+                received.put(each)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        bus.await_subscriber()
+        bus.publish(update(0))
+        assert received.get(timeout=DEADLINE).seq == 0
+        proxy.die()
+        bus.await_subscriber()
+        bus.publish(update(1))
+        assert received.get(timeout=DEADLINE).seq == 1
+        updates.stop()
+        thread.join()
 
 
 def test_waiting_ends_when_stopped(bus: Bus) -> None:

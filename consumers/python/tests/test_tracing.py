@@ -12,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from atomwire import Update, process
-from atomwire._decode import decode
+from atomwire.bus.codec import decode
 
 if TYPE_CHECKING:
     from conftest import Bus

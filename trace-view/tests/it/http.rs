@@ -41,7 +41,7 @@ async fn takes_json() {
         "atomwire receive",
         "send atom-updates",
         "process atom-updates",
-        "INSERT atomwire.sqlite",
+        "INSERT atomwire_updates",
     ];
     assert_eq!(pluck(&trace["spans"], "name"), expected);
 }

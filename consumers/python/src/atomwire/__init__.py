@@ -7,7 +7,7 @@
 ...             print(update.key, update.value)
 """
 
-from atomwire._message import (
+from atomwire.bus.message import (
     LEDGER_TOPIC,
     BadMessage,
     Ledger,
@@ -18,20 +18,33 @@ from atomwire._message import (
     SessionStart,
     Update,
 )
-from atomwire._subscription import Subscription, subscribe
-from atomwire._tracing import process
+from atomwire.bus.subscription import Subscription, subscribe
+from atomwire.ingest.run import run
+from atomwire.ingest.run_async import AsyncConnection, run_async
+from atomwire.ingest.totals import Tally, Totals
+from atomwire.otel.process import process
+from atomwire.storage.errors import Refused, Unusable
+from atomwire.storage.url import UrlError
 
 __all__ = [
     "LEDGER_TOPIC",
+    "AsyncConnection",
     "BadMessage",
     "Ledger",
     "Loss",
     "Message",
+    "Refused",
     "RelayEnd",
     "SessionEnd",
     "SessionStart",
     "Subscription",
+    "Tally",
+    "Totals",
+    "Unusable",
     "Update",
+    "UrlError",
     "process",
+    "run",
+    "run_async",
     "subscribe",
 ]

@@ -1,0 +1,1 @@
+"""Where every update is: the books, read."""

@@ -1,0 +1,1 @@
+"""The relay's two sockets: messages, and the ways to read them."""

@@ -1,0 +1,1 @@
+"""What a relay answers, put in order and stored."""

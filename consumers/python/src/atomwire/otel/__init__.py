@@ -1,0 +1,1 @@
+"""The spans of this side."""
