@@ -33,7 +33,13 @@ try {
   const cases = BOOKS.flatMap((books, number) => [
     { ...books, name: `SQLite, ${books.books}`, url: `sqlite:///${join(directory, `${number}.sqlite`)}` },
     ...(flags.postgresql
-      ? [{ ...books, name: `PostgreSQL, ${books.books}`, url: `${flags.postgresql}/atomwire_bench_${number}` }]
+      ? [
+          {
+            ...books,
+            name: `PostgreSQL, ${books.books}`,
+            url: `${flags.postgresql}/atomwire_bench_${number}`,
+          },
+        ]
       : []),
   ]);
   for (const { url, holes, topics } of cases) {
