@@ -18,6 +18,9 @@ const SOME = 3;
 /** Messages a second of the subscriber that is slow: a fraction of what comes. */
 const SLOW_SUBSCRIBER = '100';
 
+/** As which the handler reads. */
+export const HANDLER = 'handler';
+
 /** How a relay ends that did not get rid of its messages or spans in time. */
 const LATE = 1;
 
@@ -29,12 +32,15 @@ export class World {
   readonly database: Database;
   readonly tabs: Tabs;
   #consumer: Consumer;
+  #handler: Program;
+  readonly #handled: Database;
   readonly #subscriber: Program;
   readonly #slowSubscriber: Program;
 
   private constructor(
     parts: { relay: Relay; network: Network; collector: Collector; tabs: Tabs },
     consumer: Consumer,
+    handled: Database,
   ) {
     this.relay = parts.relay;
     this.network = parts.network;
@@ -42,16 +48,19 @@ export class World {
     this.tabs = parts.tabs;
     this.database = consumer.database;
     this.#consumer = consumer;
+    this.#handled = handled;
+    this.#handler = this.#startHandler();
     this.#subscriber = new Program(python, [peer('subscriber.py'), parts.relay.bus]);
     this.#slowSubscriber = new Program(python, [peer('subscriber.py'), parts.relay.bus, SLOW_SUBSCRIBER]);
   }
 
-  /** Starts the consumer and the subscribers. */
+  /** Starts the consumer, a handler with a database of its own, and the subscribers. */
   static async start(
     parts: { relay: Relay; network: Network; collector: Collector; tabs: Tabs },
     database: Database,
+    handled: Database,
   ): Promise<World> {
-    const world = new World(parts, await Consumer.start(parts.relay, database));
+    const world = new World(parts, await Consumer.start(parts.relay, database), handled);
     await parts.relay.subscribed(2);
     return world;
   }
@@ -62,11 +71,11 @@ export class World {
       'relay killed': () => this.#restartRelay('SIGKILL', duration),
       'relay ended': () => this.#restartRelay('SIGTERM', duration),
       'consumer killed': async () => {
-        await this.#consumer.kill();
+        await Promise.all([this.#consumer.kill(), this.#handler.stop('SIGKILL')]);
         await this.#startConsumer(duration);
       },
       'consumer ended': async () => {
-        await this.#consumer.stop();
+        await Promise.all([this.#consumer.stop(), this.#handler.stop()]);
         await this.#startConsumer(duration);
       },
       'consumer stopped': () => stopped(this.#consumer, duration),
@@ -111,17 +120,18 @@ export class World {
   /** For checks: throws when what should run does not. */
   mustRun(): void {
     this.#consumer.mustRun();
+    this.#handler.mustRun();
   }
 
-  /** Lets the consumer finish. */
+  /** Lets the consumer and the handler finish. */
   async stop(): Promise<void> {
-    await this.#consumer.stop();
+    await Promise.all([this.#consumer.stop(), this.#handler.stop()]);
   }
 
   /** Ends the subscribers, whatever they do. */
   async kill(): Promise<void> {
-    const subscribers = [this.#subscriber, this.#slowSubscriber].map((program) => program.stop('SIGKILL'));
-    await Promise.all([...subscribers, this.#consumer.kill()]);
+    const peers = [this.#subscriber, this.#slowSubscriber, this.#handler];
+    await Promise.all([...peers.map((program) => program.stop('SIGKILL')), this.#consumer.kill()]);
   }
 
   async #restartRelay(signal: 'SIGTERM' | 'SIGKILL', duration: number): Promise<void> {
@@ -133,7 +143,12 @@ export class World {
 
   async #startConsumer(duration: number): Promise<void> {
     await sleep(duration);
+    this.#handler = this.#startHandler();
     this.#consumer = await Consumer.start(this.relay, this.database);
+  }
+
+  #startHandler(): Program {
+    return new Program(python, [peer('handler.py'), this.relay.replay, HANDLER, this.#handled.url]);
   }
 }
 

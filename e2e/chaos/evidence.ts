@@ -35,6 +35,17 @@ export interface KnownRelay {
   newest_lost: number;
 }
 
+/** What became of a relay's updates with a handler of somebody's own. */
+export interface Handled {
+  relay: string;
+  /** Messages that it has accounted for, by the relay's count… */
+  next: number;
+  /** …which it handled… */
+  handled: number;
+  /** …or never got. */
+  gone: number;
+}
+
 /** What a run left behind. */
 export interface Evidence {
   options: Pick<Options, 'seed' | 'updates' | 'faults' | 'sessions' | 'rate' | 'acknowledge'>;
@@ -53,6 +64,7 @@ export interface Evidence {
   relays: KnownRelay[];
   books: Books & { text: string };
   rows: { all: number; different: number };
+  handled: Handled[];
 }
 
 // A tab's keys are tab/{page}/{atom}.
@@ -75,6 +87,18 @@ const RELAYS = `
   FROM atomwire_relays AS relays
   LEFT JOIN atomwire_gaps AS gaps ON gaps.relay_id = relays.relay_id AND reason <> 'before'
   GROUP BY relays.relay_id ORDER BY MIN(ordinal)`;
+
+const HANDLED = `
+  SELECT relay_id AS relay, next_seq AS next,
+    (SELECT COUNT(*) FROM handled WHERE relay = relay_id) AS handled,
+    (SELECT COALESCE(SUM(last_seq - first_seq + 1), 0) FROM atomwire_gaps AS gaps
+      WHERE gaps.relay_id = topics.relay_id AND gaps.topic = topics.topic) AS gone
+  FROM atomwire_topics AS topics WHERE topic = 'atom-updates'`;
+
+/** What a handler of somebody's own has to show. */
+export async function handledIn(database: Database): Promise<Handled[]> {
+  return database.query<Handled>(HANDLED);
+}
 
 /** Every session that the consumer's tables know. */
 export async function sessionsIn(database: Database): Promise<KnownSession[]> {

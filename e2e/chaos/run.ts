@@ -7,13 +7,13 @@ import { Network } from '../lib/Network.ts';
 import { Relay } from '../lib/relay.ts';
 import type { Database } from '../lib/rows.ts';
 import { until } from '../lib/until.ts';
-import { type Evidence, lossesIn, relaysIn, sessionsIn } from './evidence.ts';
+import { type Evidence, handledIn, lossesIn, relaysIn, sessionsIn } from './evidence.ts';
 import { Generator } from './Generator.ts';
 import { Log, partOf } from './Log.ts';
 import type { Options } from './Options.ts';
 import { schedule, TABS } from './schedule.ts';
 import { Tabs } from './Tabs.ts';
-import { World } from './World.ts';
+import { HANDLER, World } from './World.ts';
 
 /**
  * How much of what it published a relay keeps: so little that under the load of a long run clients have to wait for a
@@ -25,13 +25,17 @@ const WINDOW_BYTES = 4 * 1024 * 1024;
 const SETTLED_WITHIN = 180_000;
 
 /** A run from the first update to the books. */
-export async function run(context: BrowserContext, database: Database, options: Options): Promise<Evidence> {
+export async function run(
+  context: BrowserContext,
+  { database, handled }: { database: Database; handled: Database },
+  options: Options,
+): Promise<Evidence> {
   const { seed, updates, faults, sessions, rate, acknowledge, site, away, say, onEnd } = options;
   const collector = await Collector.start();
   onEnd(() => collector.go());
   const relay = await Relay.start({
     ATOMWIRE_REPLAY_BYTES: String(WINDOW_BYTES),
-    ATOMWIRE_REQUIRED_CONSUMERS: CONSUMER,
+    ATOMWIRE_REQUIRED_CONSUMERS: `${CONSUMER},${HANDLER}`,
     ATOMWIRE_ACKNOWLEDGE: acknowledge,
     OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
@@ -43,7 +47,7 @@ export async function run(context: BrowserContext, database: Database, options: 
   const network = await Network.start(relay.url);
   onEnd(() => network.close());
   const tabs = new Tabs(context, site, away, network.stream);
-  const world = await World.start({ relay, network, collector, tabs }, database);
+  const world = await World.start({ relay, network, collector, tabs }, database, handled);
   onEnd(() => world.kill());
   for (let tab = 0; tab < TABS; tab += 1) await tabs.open(tab);
   const generator = new Generator(network.stream, { sessions, updates, seed, rate });
@@ -56,7 +60,8 @@ export async function run(context: BrowserContext, database: Database, options: 
   });
   await tabs.end();
   const { left, testimony } = await tabs.visit();
-  await settled(world);
+  await settled(world, database);
+  await settled(world, handled);
   const relayMetrics = {
     received: await relay.metric('updates_received_total'),
     published: await relay.metric('updates_published_total'),
@@ -64,7 +69,9 @@ export async function run(context: BrowserContext, database: Database, options: 
     duplicate: await relay.metric('updates_duplicate_total'),
   };
   await relay.end('SIGTERM');
-  await until('the relay’s end is in the books', () => ended(database, relay.id));
+  for (const books of [database, handled]) {
+    await until('the relay’s end is in the books', () => ended(books, relay.id));
+  }
   await world.stop();
   return {
     options: { seed, updates, faults, sessions, rate, acknowledge },
@@ -81,6 +88,7 @@ export async function run(context: BrowserContext, database: Database, options: 
     relays: await relaysIn(database),
     books: await readBooks(database),
     rows: await countRows(database),
+    handled: await handledIn(handled),
   };
 }
 
@@ -113,11 +121,11 @@ async function strikeAll(
   if (failed) throw failed.error;
 }
 
-/** Waits until the consumer has everything that the relay has published. */
-async function settled(world: World): Promise<void> {
-  const { relay, database } = world;
+/** Waits until whoever writes this database has everything that the relay has published. */
+async function settled(world: World, database: Database): Promise<void> {
+  const { relay } = world;
   await until(
-    'the consumer has caught up',
+    `${database.file} has caught up`,
     async () => {
       world.mustRun();
       const [position] = await database.query<{ next: number }>(

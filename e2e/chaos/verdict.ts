@@ -30,7 +30,7 @@ const CLIENTS_WAY = /^relay|connections/;
 
 /** Holds the books against what the clients say, and every loss against what was done. */
 export function judge(evidence: Evidence): Verdict {
-  const { books, rows, relay, generated, options, left } = evidence;
+  const { books, rows, handled, relay, generated, options, left } = evidence;
   const problems: string[] = [];
   const expect = (right: boolean, problem: string) => right || problems.push(problem);
   expect(books.balanced && books.unexplained === 0, `${books.unexplained} updates are unexplained`);
@@ -40,6 +40,13 @@ export function judge(evidence: Evidence): Verdict {
     relay.received === relay.published + relay.dropped + relay.duplicate,
     `the relay's counters do not add up: ${JSON.stringify(relay)}`,
   );
+  expect(handled.length > 0, 'the handler has nothing');
+  for (const { relay, next, handled: its, gone } of handled) {
+    expect(
+      its === next && gone === 0,
+      `of ${next} messages of relay ${relay} the handler has ${its}, and misses ${gone}`,
+    );
+  }
   expect(generated.created === options.updates, `the generator made ${generated.created} updates`);
   expect(generated.pending === 0, `the generator has ${generated.pending} updates pending`);
   expect(left === 0, `${left} notes and journals are left in the browser`);

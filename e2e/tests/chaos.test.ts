@@ -44,7 +44,8 @@ test(`nothing is lost uncounted, whatever happens (seed ${seed})`, { timeout: ti
     onEnd: onTestFinished,
   };
   const database = new Database(join(directory, 'rows.sqlite'));
-  const evidence = await run(context, database, options);
+  const handled = new Database(join(directory, 'handled.sqlite'));
+  const evidence = await run(context, { database, handled }, options);
   const verdict = judge(evidence);
   const text = report(evidence, verdict);
   const folder = at('test-results', 'chaos');

@@ -57,6 +57,7 @@ function evidence(changes: Partial<Evidence>, faults: Struck[] = []): Evidence {
       text: '',
     },
     rows: { all: 0, different: 0 },
+    handled: [{ relay: 'r1', next: 100, handled: 100, gone: 0 }],
     ...changes,
   };
 }
@@ -87,6 +88,16 @@ test('a session without a row, of which only a note told, is found by its id', (
   const judged = (ids: string[]) => judge(evidence({ pages: [page({ ids })], sessions: [noted] }));
   expect(judged(['b'.repeat(32), ID]).problems).toEqual([]);
   expect(judged(['b'.repeat(32)]).problems).toHaveLength(1);
+});
+
+test('a handler has each message, once', () => {
+  const judged = (handled: number, gone: number, next = 100) =>
+    judge(evidence({ handled: [{ relay: 'r1', next, handled, gone }] })).problems;
+  expect(judged(100, 0)).toEqual([]);
+  expect(judged(99, 0)).toEqual(['of 100 messages of relay r1 the handler has 99, and misses 0']);
+  expect(judged(99, 1)).toHaveLength(1);
+  expect(judged(101, 0)).toHaveLength(1);
+  expect(judge(evidence({ handled: [] })).problems).toHaveLength(1);
 });
 
 test('a relay that vanished took along only what somebody had told', () => {
