@@ -12,7 +12,7 @@ from urllib.parse import quote
 from atomwire.storage.schema import MIGRATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 Rows: TypeAlias = Callable[..., Iterable[tuple[Any, ...]]]
 """Gives the rows of a statement, written for SQLite. The one parameter that it may take is a JSON array, read
@@ -40,7 +40,7 @@ class NoBooksError(Exception):
 
 
 @contextmanager
-def reading(database: str) -> Iterator[Rows]:
+def reading(database: str) -> Generator[Rows, None, None]:
     """Read `sqlite:///file` or `postgresql://…` as it is at one moment. Raises `NoBooksError`."""
     if database.startswith("sqlite:"):
         with _sqlite(database.removeprefix("sqlite:///")) as rows:
@@ -61,19 +61,23 @@ def _check(rows: Rows, has_books: str) -> None:
 
 
 @contextmanager
-def _sqlite(path: str) -> Iterator[Rows]:
+def _sqlite(path: str) -> Generator[Rows, None, None]:
     uri = f"file:{quote(str(Path(path).absolute()))}?mode=ro"
     try:
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
             connection.execute(f"PRAGMA mmap_size = {MMAP_BYTES}")
             connection.execute("BEGIN")
-            yield lambda statement, *parameters: connection.execute(statement, parameters)
+
+            def rows(statement: str, *parameters: str) -> Iterable[tuple[Any, ...]]:
+                return connection.execute(statement, parameters)
+
+            yield rows
     except sqlite3.Error as error:
         raise _unreadable(error) from None
 
 
 @contextmanager
-def _postgresql(url: str) -> Iterator[Rows]:
+def _postgresql(url: str) -> Generator[Rows, None, None]:
     import psycopg  # noqa: PLC0415 - an extra
 
     try:

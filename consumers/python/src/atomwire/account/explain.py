@@ -103,7 +103,7 @@ class Evidence:
     def _judge(self, by_ledger: dict[Hole, str]) -> tuple[Counter[Explanation], list[Hole]]:
         self._stock.refill()
         explained: Counter[Explanation] = Counter()
-        unexplained = []
+        unexplained: list[Hole] = []
         # The earliest end first, and each takes the earliest message that fits: the later ones stay for those
         # that nothing earlier can help. Holes that have another explanation take what is left.
         holes = [(hole, otherwise, by_ledger.get(hole)) for hole, otherwise in self._holes]

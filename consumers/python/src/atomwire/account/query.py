@@ -147,12 +147,12 @@ class Account:
     rows: int = 0
     pruned: int = 0
     """Numbers below the sessions' floors: accounted for when they were removed."""
-    pruned_as: Counter[tuple[str, str]] = field(default_factory=Counter)
+    pruned_as: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     """What was removed, by place (`row` for rows) and reason."""
-    lost: Counter[Explanation] = field(default_factory=Counter)
+    lost: Counter[Explanation] = field(default_factory=Counter[Explanation])
     """By place and reason."""
     unexplained: int = 0
-    holes: list[tuple[str, int, int]] = field(default_factory=list)
+    holes: list[tuple[str, int, int]] = field(default_factory=list[tuple[str, int, int]])
     """The unexplained: session, first and last number; `SHOWN_HOLES` of them."""
     relays: int = 0
     relays_drained: int = 0
@@ -196,7 +196,7 @@ def _read_relays(rows: Rows, account: Account) -> Evidence:
     """Read what relays and the bus may explain."""
     readings: defaultdict[str, list[str]] = defaultdict(list)
     ends: defaultdict[str, set[str | None]] = defaultdict(set)
-    silent = set()
+    silent: set[str] = set()
     for consumer, relay_id, ended, is_silent in rows(RELAYS):
         readings[consumer].append(relay_id)
         ends[relay_id].add(ended)

@@ -52,7 +52,7 @@ class Stock:
         wanted = hole.size
         for rank in ranks_in(relays & self._filled_ranks):
             filled = self._filled[rank]
-            emptied = []
+            emptied: list[Shelf] = []
             for shelf in filled:
                 for reason, count in shelf.take(wanted, *shelf.window(hole)):
                     wanted -= count
@@ -125,7 +125,7 @@ class Shelf:
         return sum(left for left, one in zip(self._lefts, self._lost, strict=True) if one.reason != "before")
 
     def _first_left(self, at: int) -> int:
-        passed = []
+        passed: list[int] = []
         while at < len(self._lost) and not self._lefts[at]:
             passed.append(at)
             at = self._next[at]

@@ -53,7 +53,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    server: _Server  # pyright: ignore[reportIncompatibleVariableOverride]
     timeout = TIMEOUT
 
     def do_GET(self) -> None:
@@ -85,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def unready(status: Status) -> list[str]:
     """Say what keeps a consumer from storing."""
-    problems = []
+    problems: list[str] = []
     if status.is_silent:
         problems.append("the relay does not answer")
     if status.is_stuck:

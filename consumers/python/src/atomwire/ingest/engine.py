@@ -126,6 +126,8 @@ class Engine:
                 _log.info("relay appeared", extra=fields(relay=entry.relay_id))
             case Vanished() if new:
                 _log.info("relay vanished", extra=fields(relay=entry.relay_id))
+            case _:
+                pass
 
     def _give_up(self, group: Group, error: Exception) -> None:
         for message in (*group.updates, *group.entries):

@@ -23,8 +23,8 @@ Entry: TypeAlias = Ledger | SessionStart | SessionEnd | RelayEnd | Gap | Malform
 class Group:
     """What is stored together."""
 
-    updates: list[Update] = field(default_factory=list)
-    entries: list[Entry] = field(default_factory=list)
+    updates: list[Update] = field(default_factory=list[Update])
+    entries: list[Entry] = field(default_factory=list[Entry])
     """In order: of updates, nothing here depends on whether they are stored."""
     position: Position | None = None
     """Where this leads; None where the relay has said nothing."""

@@ -16,7 +16,7 @@ from atomwire.otel.spans import open_spans
 from atomwire.storage.database import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from atomwire.ingest.totals import Totals
     from atomwire.storage.database import Database
@@ -75,7 +75,7 @@ def open_engine(  # noqa: PLR0913, PLR0917 - what `run` is given
 
 
 @contextmanager
-def stopped_by_signals(waker: Waker, database: Database | None) -> Iterator[None]:
+def stopped_by_signals(waker: Waker, database: Database | None) -> Generator[None, None, None]:
     """Stop at SIGTERM and SIGINT; a second one kills. A database that blocks holds nothing up."""
     ended = threading.Event()
 

@@ -33,8 +33,8 @@ class Stored:
 
     duplicates: int = 0
     """Updates that were stored before."""
-    refused: list[tuple[Update, Refused]] = field(default_factory=list)
-    entries: list[tuple[Entry, int]] = field(default_factory=list)
+    refused: list[tuple[Update, Refused]] = field(default_factory=lambda: [])  # noqa: PIE807 - typed
+    entries: list[tuple[Entry, int]] = field(default_factory=lambda: [])  # noqa: PIE807 - typed
     """Entries, and how much of each was new."""
     statement: Statement | None = None
     """What stored the updates…"""

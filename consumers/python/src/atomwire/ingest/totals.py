@@ -33,9 +33,9 @@ class Totals:
     ledger: Tally = field(default_factory=Tally)
     browser_lost: int = 0
     """Updates that browsers reported lost, each once."""
-    gaps: dict[str, int] = field(default_factory=dict)
+    gaps: dict[str, int] = field(default_factory=dict[str, int])
     """Messages that never came, by reason (`Gap.reason`)."""
-    bad: dict[str, int] = field(default_factory=dict)
+    bad: dict[str, int] = field(default_factory=dict[str, int])
     """Messages that broke the contract, by what was wrong."""
 
 

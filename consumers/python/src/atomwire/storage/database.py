@@ -10,7 +10,7 @@ from atomwire.storage.sqlite import Sqlite
 from atomwire.storage.url import parse_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
     from atomwire.storage.driver import Driver, Transaction
     from atomwire.storage.url import DatabaseUrl
@@ -43,7 +43,7 @@ class Database:
         return self._driver.attributes
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self) -> Generator[Transaction, None, None]:
         """Commit what the body does; or nothing, when an exception leaves it.
 
         Raises `Unavailable`, `Refused` or `Unusable` for any of the driver's errors that leaves the body. Of
@@ -66,7 +66,7 @@ class Database:
             raise
 
     @contextmanager
-    def savepoint(self) -> Iterator[None]:
+    def savepoint(self) -> Generator[None, None, None]:
         """Undo what the body does when it raises `Refused`; the transaction it is in may go on."""
         self._driver.execute("SAVEPOINT atomwire")
         try:
@@ -93,7 +93,7 @@ class Database:
             self._driver.close()
 
     @contextmanager
-    def _meaning(self) -> Iterator[None]:
+    def _meaning(self) -> Generator[None, None, None]:
         """Turn the driver's errors into what they mean."""
         try:
             yield

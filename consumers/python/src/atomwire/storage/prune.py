@@ -67,7 +67,7 @@ FORGET = tuple(
     for table in ("atomwire_gaps", "atomwire_topics")
 )
 
-ROW = ("row", "")
+ROW: tuple[str, str] = ("row", "")
 """Place and reason of updates that were rows."""
 
 

@@ -22,7 +22,7 @@ class Ranges:
         """Add numbers, and return those of them that were not in the set."""
         at = bisect_left(self._lasts, first)
         end = at
-        new = []
+        new: list[tuple[int, int]] = []
         reached = first
         while end < len(self._firsts) and self._firsts[end] <= last:
             if self._firsts[end] > reached:
