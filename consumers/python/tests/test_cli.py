@@ -170,6 +170,19 @@ def test_a_relay_that_says_nothing_is_noted(
         consumer.stop()
 
 
+def test_who_starts_again_is_ready_without_anything_new(
+    relay: Relay, run: Callable[..., Process], sqlite: Database, port: int
+) -> None:
+    relay.publish(update(0))
+    start(run, relay, sqlite)
+    eventually(sqlite.count)
+    sqlite.execute("UPDATE atomwire_relays SET silent_since = '2026-11-21T02:30:44.123456Z'")
+    again = start(run, relay, sqlite, ATOMWIRE_ADMIN=f"127.0.0.1:{port}")
+    eventually(lambda: get(port, "/ready")[0] == 200)
+    assert sqlite.rows("SELECT silent_since FROM atomwire_relays") == [(None,)]
+    assert again.stop()["updates"]["received"] == 0
+
+
 def test_a_port_that_is_taken_is_a_wrong_setting(run: Callable[..., Process], sqlite: Database) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"

@@ -41,7 +41,8 @@ class OrderedStream:
         self._relay = known.relay_id
         self._is_first = known.is_first
         self._position = known.position
-        self._is_silent = False
+        # What the books say of it is not known.
+        self._is_silent: bool | None = None
         self._next = {(known.relay_id, topic): number for topic, number in known.topics}
 
     def groups(self) -> Iterator[Group]:
@@ -51,9 +52,10 @@ class OrderedStream:
         """
         while (answer := self._reader.ask(self._relay, self._position)) is not None:
             group = Group()
-            if self._relay is not None and self._is_silent != isinstance(answer, Silence):
-                self._is_silent = not self._is_silent
-                group.entries.append(Silent(self._relay, self._is_silent))
+            is_silent = isinstance(answer, Silence)
+            if self._relay is not None and self._is_silent is not is_silent:
+                group.entries.append(Silent(self._relay, is_silent))
+            self._is_silent = is_silent
             if not isinstance(answer, Silence):
                 self._take(answer, group)
             if group.entries or group.position:
