@@ -4,6 +4,7 @@ mod connection;
 mod frames;
 mod ingest;
 mod intake;
+mod lengths;
 mod plain;
 mod reports;
 mod request;

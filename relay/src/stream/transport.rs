@@ -1,7 +1,8 @@
 //! What a WebSocket reads and writes through.
 
+use super::lengths::Lengths;
 use crate::server::Stream;
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use hyper::upgrade::{Parts, Upgraded};
 use hyper_util::rt::TokioIo;
 use std::io;
@@ -18,6 +19,7 @@ const READ: usize = 8 * 1024;
 pub(super) struct Transport {
     stream: Stream,
     unread: Bytes,
+    lengths: Lengths,
 }
 
 impl Transport {
@@ -26,7 +28,17 @@ impl Transport {
         let Parts { io, read_buf, .. } =
             parts.unwrap_or_else(|_| unreachable!("connections are served on this type (server.rs)"));
         // Copied: what is left of the request's buffer is in the whole of it.
-        Self { stream: io.into_inner(), unread: Bytes::copy_from_slice(&read_buf) }
+        let unread = Bytes::copy_from_slice(&read_buf);
+        Self { stream: io.into_inner(), unread, lengths: Lengths::default() }
+    }
+
+    /// Hands bytes over, unless they break a rule that nobody behind this looks at.
+    fn give(&mut self, bytes: &[u8], buffer: &mut ReadBuf<'_>) -> io::Result<()> {
+        if !self.lengths.are_minimal(bytes) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame's length is not minimal"));
+        }
+        buffer.put_slice(bytes);
+        Ok(())
     }
 }
 
@@ -41,15 +53,15 @@ impl AsyncRead for Transport {
             let mut piece = ReadBuf::uninit(&mut piece);
             ready!(self.stream.as_mut().poll_read(context, &mut piece))?;
             let (asked, rest) = piece.filled().split_at(piece.filled().len().min(buffer.remaining()));
-            buffer.put_slice(asked);
             self.unread = Bytes::copy_from_slice(rest);
+            self.give(asked, buffer)?;
         } else {
             let len = self.unread.len().min(buffer.remaining());
-            buffer.put_slice(&self.unread[..len]);
-            self.unread.advance(len);
+            let asked = self.unread.split_to(len);
             if self.unread.is_empty() {
                 self.unread = Bytes::new();
             }
+            self.give(&asked, buffer)?;
         }
         Poll::Ready(Ok(()))
     }

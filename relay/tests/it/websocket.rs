@@ -152,6 +152,36 @@ async fn a_close_that_is_malformed_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_length_that_could_be_shorter_is_an_error() {
+    let relay = Relay::start().await;
+    let length = |bytes: &[u8]| [bytes, &[0; 4]].concat();
+    for (head, is_minimal) in [
+        (length(&[0x89, 0x80]), true),
+        (length(&[0x89, 0xfd]), true),
+        (length(&[0x89, 0xfe, 0, 0]), false),
+        (length(&[0x89, 0xfe, 0, 125]), false),
+        (length(&[0x82, 0xfe, 0, 125]), false),
+        (length(&[0x82, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff]), false),
+    ] {
+        for (state, mut socket) in connections(&relay).await {
+            // Behind a frame that is in order.
+            socket.send(Message::Ping("?".into())).await.unwrap();
+            let MaybeTlsStream::Plain(stream) = socket.get_mut() else { unreachable!() };
+            for byte in head.iter().copied().chain(vec![0; 125]) {
+                within("a send", stream.write_all(&[byte])).await.unwrap();
+            }
+            if is_minimal {
+                // What is left of 125 zeros is a frame of its own: a continuation of nothing.
+                assert!(within("an answer", socket.next()).await.unwrap().unwrap().is_pong(), "{state}");
+                continue;
+            }
+            let close = closed(&mut socket).await;
+            assert_eq!(close.map(|close| u16::from(close.code)), Some(1002), "{state}, {head:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_answer_to_a_close_is_heard_whatever_surrounds_it() {
     let relay = Relay::start().await;
     for (state, mut socket) in connections(&relay).await {
