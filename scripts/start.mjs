@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
 import { buildAll } from './lib/build.mjs';
 import { at, checkPrograms, python, Remedy, relay, root } from './lib/project.mjs';
 import { run } from './lib/run.mjs';
@@ -106,7 +107,7 @@ await run(async () => {
   Order something    ${DEMO}
   See its trace      ${RELAY}/traces
   See the counters   ${RELAY}/metrics
-  Print the account  ${python.replace(`${root}/`, '')} -m atomwire account
+  Print the account  ${join(dirname(python.replace(`${root}/`, '')), 'atomwire-consumer')} account
 
   Every update becomes a row in ${at('atomwire.sqlite')}. Ctrl-C stops everything.
 `);
